@@ -1,0 +1,1 @@
+"""What everything else stands on: errors told in one sentence, files that appear whole, provenance, the stage runner."""
