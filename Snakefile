@@ -1,0 +1,39 @@
+# Closer Look: two papers on learning-rate heuristics, from data to the last figure.
+#
+#   snakemake --cores all                                   every artifact at scale demo
+#   snakemake gotmare2019_figure_3 --cores all              one artifact
+#   snakemake --cores all --resources gpu=4 --config scale=paper
+
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: Path(workflow.basedir) / "config.yaml"
+
+
+container: "docker://python:3.11"
+
+
+report: "report/workflow.rst"
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/train.smk"
+include: "rules/landscape.smk"
+include: "rules/representation.smk"
+include: "rules/artifacts.smk"
+include: "rules/report.smk"
+
+
+localrules:
+    all,
+
+
+rule all:
+    default_target: True
+    input:
+        [artifact_file(artifact) for artifact in PLAN.artifacts.values() if not artifact.sensitivity],

@@ -1,0 +1,154 @@
+"""Points of a curve and of a plane, against one model at a time: build it, load its state, go through a DataLoader.
+
+    OMP_NUM_THREADS=1 python -m benchmarks.bench_landscape
+
+Digits at 8x8 and narrow VGGs, as the demo scale has them, without and with batch normalisation. Both ways evaluate both
+splits and must agree on every loss to 1e-5 (relative) before they are timed.
+"""
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.datasets import load_digits
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+
+from benchmarks.pairs import ratio
+from workflow_scripts.datasets.arrays import ImageData, PreparedInfo
+from workflow_scripts.datasets.resident import ResidentData
+from workflow_scripts.landscape.curves import GRID, evaluate_curve, point
+from workflow_scripts.landscape.flat import FlatModel
+from workflow_scripts.landscape.planes import Plane, evaluate_plane
+from workflow_scripts.models import build
+from workflow_scripts.models.initialise import initialise
+
+TRAIN = 1437
+SIDE = 7
+SPEC = {"width": 0.25, "dropout": 0.5, "smallest_side": 2}
+
+
+def digits() -> ImageData:
+    """scikit-learn's digits, in their stored order, as a prepared data set."""
+    images, labels = load_digits(return_X_y=True)
+    images = (images.reshape(-1, 8, 8, 1) * (255 / 16)).astype(np.uint8)
+    labels = labels.astype(np.int64)
+    pixels = images[:TRAIN] / 255
+    info = PreparedInfo(
+        name="digits",
+        image_size=8,
+        channels=1,
+        classes=10,
+        train=TRAIN,
+        test=len(images) - TRAIN,
+        crop_padding=1,
+        flip=False,
+        mean=(float(pixels.mean()),),
+        std=(float(pixels.std()),),
+        source="scikit-learn",
+        sha256={},
+    )
+    return ImageData(images[:TRAIN], labels[:TRAIN], images[TRAIN:], labels[TRAIN:], info)
+
+
+class Normalised(Dataset):
+    """One split as a torchvision-style data set: an image is normalised when it is asked for."""
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray, info: PreparedInfo):
+        self.images, self.labels = images, labels
+        self.mean, self.std = (torch.tensor(value).view(-1, 1, 1) for value in (info.mean, info.std))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, i: int) -> tuple[Tensor, int]:
+        image = torch.from_numpy(self.images[i]).permute(2, 0, 1).float().div(255)
+        return (image - self.mean) / self.std, int(self.labels[i])
+
+
+def usual_losses(spec: dict, data: ImageData, states: list[dict[str, Tensor]], batch_size: int) -> list[float]:
+    """Both splits' losses of one model after another."""
+    losses = []
+    for state in states:
+        model = build(spec, data.info)
+        model.load_state_dict(state)
+        train = DataLoader(Normalised(data.x_train, data.y_train, data.info), batch_size)
+        test = DataLoader(Normalised(data.x_test, data.y_test, data.info), batch_size)
+        usual_refresh(model, train)
+        model.eval()
+        for loader in (train, test):
+            total = 0.0
+            with torch.no_grad():
+                for images, labels in loader:
+                    total += F.cross_entropy(model(images), labels, reduction="sum").item()
+            losses.append(total / len(loader.dataset))
+    return losses
+
+
+def usual_refresh(model: nn.Module, loader: DataLoader) -> None:
+    """Cumulative batch-norm statistics, with dropout at rest."""
+    layers = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
+    if not layers:
+        return
+    model.eval()
+    for layer in layers:
+        layer.reset_running_stats()
+        layer.train()
+    seen = 0
+    with torch.no_grad():
+        for images, _ in loader:
+            seen += len(images)
+            for layer in layers:
+                layer.momentum = len(images) / seen
+            model(images)
+
+
+def states(flat: FlatModel, points: Iterable[Tensor]) -> list[dict[str, Tensor]]:
+    """The `state_dict` at each point: what one model at a time would be loaded from."""
+    found = []
+    for vector in points:
+        flat.set(vector)
+        found.append(flat.to_state())
+    return found
+
+
+def compare(title: str, ours: Callable[[], pd.DataFrame], usual: Callable[[], list[float]]) -> None:
+    """Assert that both give the same losses, then print how much faster ours is."""
+    np.testing.assert_allclose(ours()["loss"], usual(), rtol=1e-5)
+    print(f"{title}: {ratio(ours, usual)}", flush=True)
+
+
+def measure(name: str, batch_size: int, usual_batch_size: int) -> None:
+    """Compare both ways for one network."""
+    data = digits()
+    resident = ResidentData(data)
+    spec = {"name": name, **SPEC}
+    flat = FlatModel(initialise(build(spec, data.info), seed=0))
+    modes = [flat.from_state(initialise(build(spec, data.info), seed=seed).state_dict()) for seed in range(3)]
+    control_points = torch.stack([modes[0], modes[2], modes[1]])
+    on_curve = states(flat, (point(control_points, t) for t in GRID))
+    compare(
+        f"{name}, a curve of {len(GRID)} points",
+        lambda: evaluate_curve(flat, control_points, resident, batch_size=batch_size),
+        lambda: usual_losses(spec, data, on_curve, usual_batch_size),
+    )
+    plane = Plane.through(*modes)
+    x, y = plane.grid(SIDE)
+    on_plane = states(flat, (plane.point(a, b) for a in x for b in y))
+    compare(
+        f"{name}, a plane of {SIDE} x {SIDE} points",
+        lambda: evaluate_plane(flat, plane, resident, SIDE, batch_size=batch_size),
+        lambda: usual_losses(spec, data, on_plane, usual_batch_size),
+    )
+
+
+def main() -> None:
+    measure("vgg9", 1000, usual_batch_size=128)
+    measure("vgg9_bn", 500, usual_batch_size=500)  # the statistics depend on the batches, so they must be the same
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main()

@@ -1,0 +1,104 @@
+# Draw every figure and table from tidy tables.
+#
+# INPUT: the tables that the artifact's panels name, the notebook's template, the plotting code.
+# OUTPUT: results/<scale>/<paper>/<artifact>/: notebook.html and .ipynb, and figure.svg, figure.png, values.csv or
+#         table.html, table.csv, table.tex, table.md.
+#
+# Each artifact is also a target by its name, such as gotmare2019_figure_3.
+
+FOLDER = PATHS.artifact(SCALE, "{paper}", "{artifact}")
+# A changed style redraws the figures and trains nothing.
+DRAWING = sorted(
+    str(path) for folder in ("plotting", "evidence") for path in (ROOT / "workflow_scripts" / folder).rglob("*.py")
+)
+DRAW = "python -m workflow_scripts.artifact"
+
+
+def artifact_of(wildcards):
+    return PLAN.artifacts[f"{wildcards.paper}_{wildcards.artifact}"]
+
+
+def tables_of(wildcards) -> list[str]:
+    """The tidy tables that an artifact is drawn from."""
+    artifact = artifact_of(wildcards)
+    metrics = [str(PATHS.metrics(run.id)) for run in artifact.runs]
+    return metrics + [path for analysis in artifact.analyses for path in PATHS.tables(analysis.kind, analysis.id).values()]
+
+
+def spec_of(wildcards) -> str:
+    return canonical(artifact_of(wildcards).spec)
+
+
+# How an artifact stands in Snakemake's report.
+SHOWN = dict(
+    category=lambda wildcards: PLAN.titles[wildcards.paper],
+    subcategory=lambda wildcards: f"Section {artifact_of(wildcards).spec['section']}",
+    labels=lambda wildcards: {key: artifact_of(wildcards).spec[key] for key in ("number", "title")},
+    caption="../report/artifact.rst",
+)
+
+
+rule figure:
+    input:
+        tables=tables_of,
+        template=ROOT / "notebooks" / "figure.ipynb",
+        code=DRAWING,
+    output:
+        report(FOLDER / "figure.png", **SHOWN),
+        svg=FOLDER / "figure.svg",
+        values=FOLDER / "values.csv",
+        page=FOLDER / "notebook.html",
+        notebook=FOLDER / "notebook.ipynb",
+    params:
+        spec=spec_of,
+        caption=lambda wildcards: artifact_of(wildcards).spec["caption"],
+    log:
+        LOGS / "artifacts" / "{paper}_{artifact}.log",
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime="15m",
+    shell:
+        "{DRAW} --spec {params.spec:q} --template {input.template:q} --out-dir $(dirname {output.page:q}) > {log:q} 2>&1"
+
+
+rule table:
+    input:
+        tables=tables_of,
+        template=ROOT / "notebooks" / "table.ipynb",
+        code=DRAWING,
+    output:
+        report(FOLDER / "table.html", **SHOWN),
+        values=FOLDER / "table.csv",
+        latex=FOLDER / "table.tex",
+        markdown=FOLDER / "table.md",
+        page=FOLDER / "notebook.html",
+        notebook=FOLDER / "notebook.ipynb",
+    params:
+        spec=spec_of,
+        caption=lambda wildcards: artifact_of(wildcards).spec["caption"],
+    log:
+        LOGS / "artifacts" / "{paper}_{artifact}.log",
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime="15m",
+    shell:
+        "{DRAW} --spec {params.spec:q} --template {input.template:q} --out-dir $(dirname {output.page:q}) > {log:q} 2>&1"
+
+
+for artifact in PLAN.artifacts.values():
+
+    rule:
+        name:
+            artifact.id
+        input:
+            artifact_file(artifact),
+
+
+localrules:
+    *PLAN.artifacts,

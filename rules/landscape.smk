@@ -1,0 +1,64 @@
+# Curves between checkpoints and planes through them.
+#
+# INPUT: the prepared data, checkpoints of runs; for a plane its curve.
+# OUTPUT: results/curve/<fingerprint>/ and results/plane/<fingerprint>/: tidy tables.
+
+
+rule curve:
+    input:
+        data=dataset_of,
+        runs=lambda wildcards: trained(*ends_of(wildcards, "start", "end")),
+    output:
+        table=PATHS.analysis("curve", "{id}") / "curve.parquet",
+        bends=PATHS.analysis("curve", "{id}") / "bends.safetensors",
+    params:
+        recipe=recipe_of,
+        start=lambda wildcards: checkpoint(*ends_of(wildcards, "start")),
+        end=lambda wildcards: checkpoint(*ends_of(wildcards, "end")),
+    log:
+        LOGS / "curve" / "{id}.log",
+    benchmark:
+        LOGS / "curve" / "{id}.benchmark.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        gpu=GPU,
+        mem_mb=MEMORY,
+        runtime="4h",
+    shell:
+        "{LEASE} {resources.gpu} -- python -m workflow_scripts.curve --recipe {params.recipe:q}"
+        " --start {params.start:q} --end {params.end:q} --data $(dirname {input.data:q})"
+        " --out $(dirname {output.table:q}) {RESUMING} > {log:q} 2>&1"
+
+
+rule plane:
+    input:
+        data=dataset_of,
+        runs=lambda wildcards: trained(*ends_of(wildcards, "start", "end", "iterates")),
+        curve=lambda wildcards: PATHS.analysis("curve", *ends_of(wildcards, "curve")) / "curve.parquet",
+        bends=lambda wildcards: PATHS.analysis("curve", *ends_of(wildcards, "curve")) / "bends.safetensors",
+    output:
+        table=PATHS.analysis("plane", "{id}") / "plane.parquet",
+        points=PATHS.analysis("plane", "{id}") / "points.parquet",
+    params:
+        recipe=recipe_of,
+        start=lambda wildcards: checkpoint(*ends_of(wildcards, "start")),
+        end=lambda wildcards: checkpoint(*ends_of(wildcards, "end")),
+        iterates=lambda wildcards: str(PATHS.checkpoints(ends_of(wildcards, "iterates")[0]["run"])),
+    log:
+        LOGS / "plane" / "{id}.log",
+    benchmark:
+        LOGS / "plane" / "{id}.benchmark.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        gpu=GPU,
+        mem_mb=MEMORY,
+        runtime="4h",
+    shell:
+        "{LEASE} {resources.gpu} -- python -m workflow_scripts.plane --recipe {params.recipe:q}"
+        " --start {params.start:q} --end {params.end:q} --iterates {params.iterates:q}"
+        " --curve $(dirname {input.curve:q}) --data $(dirname {input.data:q})"
+        " --out $(dirname {output.table:q}) {RUNNING} > {log:q} 2>&1"

@@ -1,0 +1,19 @@
+# One page that opens without a network: every artifact by paper and section, with its caption.
+#
+# INPUT: all artifacts. OUTPUT: results/<scale>/report.html
+
+
+rule report:
+    input:
+        rules.all.input,
+    output:
+        PATHS.results / SCALE / "report.html",
+    log:
+        LOGS / "report.log",
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=2000,
+        runtime="15m",
+    shell:
+        "snakemake --snakefile {workflow.snakefile:q} --nolock --report {output:q} > {log:q} 2>&1"

@@ -1,0 +1,65 @@
+# What networks represent: similarity of layers by SVCCA, and weights placed by t-SNE.
+#
+# INPUT: the prepared data, checkpoints of runs; for the embedding the curves' bends.
+# OUTPUT: results/similarity/<fingerprint>/ and results/embedding/<fingerprint>/: tidy tables.
+
+
+rule similarity:
+    input:
+        data=dataset_of,
+        runs=lambda wildcards: trained(*ends_of(wildcards, "first", "second")),
+    output:
+        PATHS.analysis("similarity", "{id}") / "similarity.parquet",
+    params:
+        recipe=recipe_of,
+        first=lambda wildcards: checkpoint(*ends_of(wildcards, "first")),
+        second=lambda wildcards: checkpoint(*ends_of(wildcards, "second")),
+    log:
+        LOGS / "similarity" / "{id}.log",
+    benchmark:
+        LOGS / "similarity" / "{id}.benchmark.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        gpu=GPU,
+        mem_mb=MEMORY,
+        runtime="4h",
+    shell:
+        "{LEASE} {resources.gpu} -- python -m workflow_scripts.similarity --recipe {params.recipe:q}"
+        " --first {params.first:q} --second {params.second:q} --data $(dirname {input.data:q})"
+        " --out $(dirname {output:q}) {RUNNING} > {log:q} 2>&1"
+
+
+def curves_of(wildcards) -> dict[str, str]:
+    """The folders of the curves whose bends are placed, by the curves' names."""
+    declared = PLAN.analyses[wildcards.id].recipe["curves"]
+    return {curve["name"]: str(PATHS.analysis("curve", curve["curve"])) for curve in declared}
+
+
+rule embedding:
+    input:
+        data=dataset_of,
+        runs=lambda wildcards: trained(*PLAN.analyses[wildcards.id].recipe["modes"]),
+        bends=lambda wildcards: [f"{folder}/bends.safetensors" for folder in curves_of(wildcards).values()],
+    output:
+        PATHS.analysis("embedding", "{id}") / "embedding.parquet",
+    params:
+        recipe=recipe_of,
+        modes=lambda wildcards: [
+            part
+            for mode in PLAN.analyses[wildcards.id].recipe["modes"]
+            for part in ("--mode", mode["name"], checkpoint(mode))
+        ],
+        curves=lambda wildcards: [part for curve in curves_of(wildcards).items() for part in ("--curve", *curve)],
+    log:
+        LOGS / "embedding" / "{id}.log",
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=MEMORY,
+        runtime="30m",
+    shell:
+        "python -m workflow_scripts.embedding --recipe {params.recipe:q} {params.modes:q} {params.curves:q}"
+        " --data $(dirname {input.data:q}) --out $(dirname {output:q}) {RUNNING} > {log:q} 2>&1"

@@ -1,0 +1,49 @@
+"""Arguments that several stages share."""
+
+import argparse
+import json
+from pathlib import Path
+
+from workflow_scripts.base.errors import InputError
+
+
+def parser(module: str, description: str, example: dict) -> argparse.ArgumentParser:
+    """A stage's parser with --recipe, --data, --out, --device, --threads and --scale.
+
+    Parameters
+    ----------
+    example : a recipe as a user would write it, shown by --help.
+    """
+    made = argparse.ArgumentParser(
+        prog=f"python -m workflow_scripts.{module}",
+        description=description,
+        epilog=f"example of a recipe: {json.dumps(example)}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--recipe", required=True, help="what to compute: JSON, or a .json file that holds it")
+    made.add_argument("--data", type=Path, required=True, help="folder of the prepared data set")
+    made.add_argument("--out", type=Path, required=True, help="folder for the tables")
+    made.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="default: %(default)s")
+    made.add_argument("--threads", type=int, default=1, help="CPU threads of torch (default: %(default)s)")
+    made.add_argument("--scale", default="", help="name of the scale, for the provenance")
+    return made
+
+
+def read_json(text: str, needed: tuple[str, ...]) -> dict:
+    """The mapping that `text` is, or that a .json file holds.
+
+    Raises
+    ------
+    InputError : it is no JSON mapping, or lacks one of the keys `needed`.
+    """
+    try:
+        document = json.loads(Path(text).read_text(encoding="utf-8") if text.endswith(".json") else text)
+    except OSError as error:
+        raise InputError(f"{text} cannot be read ({error.strerror}); give JSON or the path of a .json file") from None
+    except ValueError as error:
+        raise InputError(f"{text[:80]!r} is not JSON ({error}); give JSON or the path of a .json file") from None
+    if not isinstance(document, dict):
+        raise InputError(f"{text[:80]!r} is not a JSON mapping; --help shows an example")
+    if missing := [key for key in needed if key not in document]:
+        raise InputError(f"the JSON lacks {', '.join(missing)}; --help shows an example")
+    return document

@@ -1,0 +1,42 @@
+"""The numbers printed in a paper: papers/<paper>/reported.csv."""
+
+import os
+from pathlib import Path
+
+import pandas as pd
+
+from workflow_scripts.base.errors import InputError
+
+COLUMNS = ("id", "row", "column", "value", "std", "n", "unit", "source", "note")
+DTYPES = {name: float if name in ("value", "std", "n") else str for name in COLUMNS}
+KEY = ["id", "row", "column"]
+
+
+def read_reported(path: str | os.PathLike) -> pd.DataFrame:
+    """Read a paper's reported values.
+
+    Returns
+    -------
+    DataFrame indexed by (id, row, column), sorted, with columns value, std (nan where the paper has none), n, unit,
+    source (where in the paper) and note. Raises InputError if the file is absent or not of this form.
+    """
+    try:
+        frame = pd.read_csv(path, dtype=DTYPES)
+    except FileNotFoundError:
+        raise InputError(f"there are no reported values at {path}; give the path of a paper's reported.csv") from None
+    except ValueError as error:
+        raise InputError(f"{path} is not a CSV file of reported values: {error}") from None
+    if tuple(frame.columns) != COLUMNS:
+        raise InputError(f"{path} has the columns {', '.join(frame.columns)}; needed are {', '.join(COLUMNS)}")
+    if frame.duplicated(KEY).any():
+        twice = "/".join(map(str, frame.loc[frame.duplicated(KEY), KEY].iloc[0]))
+        raise InputError(f"{path} has two rows {twice}; give each reported value a row of its own")
+    text = ["unit", "source", "note"]
+    return frame.fillna(dict.fromkeys(text, "")).set_index(KEY).sort_index()
+
+
+def reported_row(values: pd.DataFrame, key: list[str], path: str | os.PathLike) -> pd.Series:
+    """The row of `read_reported` with that (id, row, column). Raises InputError if there is none."""
+    if tuple(key) not in values.index:
+        raise InputError(f"{Path(path)} has no row {'/'.join(key)}; check the key against its first three columns")
+    return values.loc[tuple(key)]

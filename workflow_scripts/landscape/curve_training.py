@@ -1,0 +1,180 @@
+"""Finding a curve of low loss between two modes (Garipov et al. 2018; Gotmare et al. 2019, section 2)."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from workflow_scripts.base.errors import InputError
+from workflow_scripts.landscape.curves import coefficients, point, straight
+from workflow_scripts.landscape.flat import FlatModel
+from workflow_scripts.training.sampling import generator
+
+
+@dataclass(frozen=True)
+class CurveRecipe:
+    """How a curve is trained; the defaults are those of Gotmare et al. 2019 with one bend."""
+
+    kind: str = "polygonal"
+    bends: int = 1
+    epochs: int = 100
+    learning_rate: float = 0.015
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+
+    def rate(self, epoch: int) -> float:
+        """Learning rate of epoch 1, 2, ...: constant to half, linear to 1 % at nine tenths, then constant."""
+        share = epoch / self.epochs
+        return self.learning_rate * (1.0 - 0.99 * min(max((share - 0.5) / 0.4, 0.0), 1.0))
+
+
+@dataclass
+class CurveState:
+    """A curve in training after `epoch` epochs; all that is needed to go on.
+
+    Attributes
+    ----------
+    bends, momentum : (bends, D) inner control points and their momentum buffers.
+    saved : epoch → bends (bends, D), for the epochs asked for and reached.
+    diverged : the loss or a bend became non-finite in this epoch, and training ended there.
+    """
+
+    epoch: int
+    bends: Tensor
+    momentum: Tensor
+    saved: dict[int, Tensor] = field(default_factory=dict)
+    diverged: bool = False
+
+    def to_tensors(self) -> dict[str, Tensor]:
+        """As named tensors, ready for a safetensors file."""
+        progress = torch.tensor([self.epoch, self.diverged], dtype=torch.int64)
+        saved = {f"saved-{epoch}": bends for epoch, bends in self.saved.items()}
+        return {"progress": progress, "bends": self.bends.clone(), "momentum": self.momentum, **saved}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "CurveState":
+        """The state that `to_tensors` told of."""
+        epoch, diverged = tensors["progress"].tolist()
+        saved = {int(name[6:]): bends for name, bends in tensors.items() if name.startswith("saved-")}
+        return cls(epoch, tensors["bends"], tensors["momentum"], saved, bool(diverged))
+
+
+def train_curve(
+    flat: FlatModel,
+    start: Tensor,
+    end: Tensor,
+    batches: Callable[[int], Iterable[tuple[Tensor, Tensor]]],
+    recipe: CurveRecipe,
+    seed: int,
+    save_epochs: Iterable[int],
+    state: CurveState | None = None,
+    progress: Callable[[int, CurveState, float], None] | None = None,
+    autocast: torch.dtype | None = None,
+) -> CurveState:
+    """Train the bends of a curve between two fixed modes; they begin in equal steps on the segment.
+
+    Dropout and batch normalisation are in train mode, as in Garipov's code. Every random number is a function of
+    (seed, epoch), so a resumed training ends in the same bits (on a CPU). A divergence is a result: training stops and
+    the state says so.
+
+    Parameters
+    ----------
+    start, end : (D,) the two modes.
+    batches : epoch (1, 2, ...) → normalised, augmented images (b, c, h, w) and labels (b,).
+    save_epochs : epochs, 0 to `recipe.epochs`, whose bends are kept in `CurveState.saved`; 0 is the segment.
+    state : where an earlier training stopped; None to begin.
+    progress : called after each epoch with the epoch, the state (live: copy what is to last) and the epoch's mean loss.
+    autocast : type for the forward pass, for example torch.bfloat16; the weights stay as they are.
+
+    Raises
+    ------
+    InputError : an epoch to save lies outside the training, or the state belongs to another curve.
+    """
+    save_epochs = set(save_epochs)
+    if outside := sorted(epoch for epoch in save_epochs if not 0 <= epoch <= recipe.epochs):
+        raise InputError(f"epochs {outside} to save lie outside the curve's {recipe.epochs} epochs; leave them out")
+    control_points = straight(start, end, recipe.bends)
+    bends = control_points[1:-1]
+    if state is None:
+        saved = {0: bends.clone()} if 0 in save_epochs else {}
+        state = CurveState(0, bends, torch.zeros_like(bends), saved)
+    elif state.bends.shape != bends.shape:
+        raise InputError(
+            f"the saved state has bends of shape {tuple(state.bends.shape)}, this curve {tuple(bends.shape)}; "
+            "remove the state to begin anew"
+        )
+    else:
+        bends.copy_(state.bends)
+        saved = {epoch: earlier.to(bends) for epoch, earlier in state.saved.items()}
+        state = CurveState(state.epoch, bends, state.momentum.to(bends, copy=True), saved, state.diverged)
+    flat.model.train()
+    while state.epoch < recipe.epochs and not state.diverged:
+        state.epoch += 1
+        images = batches(state.epoch)
+        loss = train_epoch(flat, control_points, state.momentum, images, recipe, seed, state.epoch, autocast)
+        state.diverged = not (math.isfinite(loss) and bool(bends.isfinite().all()))
+        if state.epoch in save_epochs and not state.diverged:
+            state.saved[state.epoch] = bends.clone()
+        if progress is not None:
+            progress(state.epoch, state, loss)
+    return state
+
+
+def train_epoch(
+    flat: FlatModel,
+    control_points: Tensor,
+    momentum: Tensor,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    recipe: CurveRecipe,
+    seed: int,
+    epoch: int,
+    autocast: torch.dtype | None,
+) -> float:
+    """One epoch, with one t ~ U[0, 1] for each minibatch; the mean loss in nats, without L2."""
+    torch.manual_seed(generator(seed, "dropout", epoch).initial_seed())
+    loss_sum = torch.zeros((), dtype=torch.float64, device=flat.weights.device)
+    count = 0
+    for t, (images, labels) in zip(uniforms(generator(seed, "curve", epoch)), batches, strict=False):
+        loss = step(flat, control_points, momentum, images, labels, t, recipe, recipe.rate(epoch), autocast)
+        loss_sum += loss * len(labels)
+        count += len(labels)
+    return loss_sum.item() / count
+
+
+def uniforms(randomness: torch.Generator) -> Iterator[float]:
+    """An endless stream of numbers from U[0, 1]."""
+    while True:
+        yield torch.rand((), generator=randomness, dtype=torch.float64).item()
+
+
+def step(
+    flat: FlatModel,
+    control_points: Tensor,
+    momentum: Tensor,
+    images: Tensor,
+    labels: Tensor,
+    t: float,
+    recipe: CurveRecipe,
+    rate: float,
+    autocast: torch.dtype | None = None,
+) -> Tensor:
+    """One step of SGD with momentum on the bends, in place; the loss at phi(t) without L2, a scalar on the device.
+
+    The gradient to bend i is c_i(t) (grad L(phi) + weight_decay phi): the L2 term is that of the curve's point, not of
+    the bend (Garipov's `l2_regularizer`).
+    """
+    point(control_points, t, recipe.kind, out=flat.weights)
+    flat.gradient.zero_()
+    with torch.autocast(flat.weights.device.type, dtype=autocast, enabled=autocast is not None):
+        logits = flat(images)
+    loss = F.cross_entropy(logits.to(flat.weights.dtype), labels)
+    loss.backward()
+    flat.gradient.add_(flat.weights, alpha=recipe.weight_decay)
+    shares = coefficients(recipe.kind, t, len(control_points))[1:-1]
+    for bend, velocity, share in zip(control_points[1:-1], momentum, shares, strict=True):
+        velocity.mul_(recipe.momentum).add_(flat.gradient, alpha=float(share))
+        bend.sub_(velocity, alpha=rate)
+    return loss.detach()

@@ -1,0 +1,130 @@
+"""A model as a point of weight space: one flat vector, and its loss at many points."""
+
+from collections.abc import Iterable, Mapping
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from workflow_scripts.base.errors import InputError
+from workflow_scripts.datasets.resident import ResidentData
+from workflow_scripts.landscape.batchnorm import refresh
+from workflow_scripts.training.evaluation import evaluate
+
+KEEP_BYTES = 1 << 30  # CIFAR-10 in float32 takes 0.7 GiB
+
+
+class FlatModel:
+    """A module whose parameters are views of one flat vector, so that moving in weight space is a single copy.
+
+    The module itself is changed: its parameters and their gradients lie in `weights` and `gradient` from now on, plain
+    contiguous and in the order of `named_parameters()`. Do not move or cast it afterwards. Buffers are left apart.
+
+    Attributes
+    ----------
+    model : the module.
+    weights : (D,) parameters, on the module's device and of its type.
+    gradient : (D,) into which `backward()` adds; zero it before.
+    """
+
+    def __init__(self, model: nn.Module):
+        parameters = dict(model.named_parameters())
+        if len({(parameter.dtype, parameter.device) for parameter in parameters.values()}) != 1:
+            raise InputError("a flat weight vector needs a model whose parameters share one type and one device")
+        self.model = model
+        self.shapes = {name: parameter.shape for name, parameter in parameters.items()}
+        self.weights = torch.cat([parameter.detach().reshape(-1) for parameter in parameters.values()])
+        self.gradient = torch.zeros_like(self.weights)
+        sizes = [parameter.numel() for parameter in parameters.values()]
+        places = zip(self.weights.split(sizes), self.gradient.split(sizes), strict=True)
+        for parameter, (weights, gradient) in zip(parameters.values(), places, strict=True):
+            parameter.data = weights.view(parameter.shape)
+            parameter.grad = gradient.view(parameter.shape)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Logits of the model at the present point."""
+        return self.model(images)
+
+    def set(self, vector: Tensor) -> None:
+        """Move to a point (D,)."""
+        self.weights.copy_(vector)
+
+    def from_state(self, state: Mapping[str, Tensor]) -> Tensor:
+        """The point (D,) of a `state_dict`; its buffers are not part of it.
+
+        Raises
+        ------
+        InputError : a parameter is missing from the state or has another shape.
+        """
+        problems = [
+            f"{name} should have shape {tuple(shape)}, "
+            + (f"the checkpoint has {tuple(state[name].shape)}" if name in state else "the checkpoint lacks it")
+            for name, shape in self.shapes.items()
+            if name not in state or state[name].shape != shape
+        ]
+        if problems:
+            raise InputError.together(
+                "the checkpoint does not fit the model; build the model it was made with", problems
+            )
+        return torch.cat([state[name].reshape(-1).to(self.weights) for name in self.shapes])
+
+    def to_state(self) -> dict[str, Tensor]:
+        """The `state_dict` of the present point, buffers included, as copies."""
+        return {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+
+
+class KeptBatches:
+    """The batches of a `ResidentData`, normalised once and kept: all points of weight space see the same images.
+
+    A split that takes more than `KEEP_BYTES` in float32 is normalised anew at each pass.
+    """
+
+    def __init__(self, resident: ResidentData):
+        self.resident, self.device = resident, resident.device
+        self.kept: dict[tuple, list[tuple[Tensor, Tensor]]] = {}
+
+    def batches(self, split: str, batch_size: int, limit: int | None = None) -> Iterable[tuple[Tensor, Tensor]]:
+        """As `ResidentData.batches`."""
+        images = self.resident.x[split][:limit]
+        if 4 * images.numel() > KEEP_BYTES:
+            return self.resident.batches(split, batch_size, limit)
+        key = (split, batch_size, limit)
+        if key not in self.kept:
+            self.kept[key] = list(self.resident.batches(*key))
+        return self.kept[key]
+
+
+@torch.inference_mode()
+def evaluate_points(
+    flat: FlatModel,
+    vectors: Iterable[Tensor],
+    resident: ResidentData,
+    splits: Iterable[str] = ("train", "test"),
+    limits: Mapping[str, int | None] | None = None,
+    batch_size: int = 1000,
+) -> pd.DataFrame:
+    """Loss and accuracy at points of weight space: un-augmented images, eval mode, no L2 term.
+
+    A model with batch normalisation gets its statistics from the training images at each point (`batchnorm.refresh`).
+    The model is left in eval mode at the last point.
+
+    Parameters
+    ----------
+    vectors : points (D,), taken one at a time.
+    limits : evaluate only the first images of a split (and refresh with as many of "train").
+
+    Returns
+    -------
+    DataFrame with the columns point (0, 1, ...), split, loss (nats), accuracy (percent).
+    """
+    limits, splits = limits or {}, list(splits)
+    kept = KeptBatches(resident)
+    flat.model.eval()
+    rows = []
+    for point, vector in enumerate(vectors):
+        flat.set(vector)
+        refresh(flat.model, kept, batch_size, limits.get("train"))
+        for split in splits:
+            totals = evaluate(flat, kept, split, batch_size, limits.get(split))
+            rows.append({"point": point, "split": split, "loss": totals.loss, "accuracy": totals.accuracy})
+    return pd.DataFrame(rows, columns=["point", "split", "loss", "accuracy"])

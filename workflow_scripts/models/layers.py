@@ -1,0 +1,74 @@
+"""The operations of a network in forward order, and the parts of it that can be frozen."""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from workflow_scripts.base.errors import InputError
+
+LABELS = {
+    nn.Conv2d: "conv",
+    nn.BatchNorm2d: "BN",
+    nn.ReLU: "ReLU",
+    nn.MaxPool2d: "maxpool",
+    nn.Dropout: "drop",
+    nn.Linear: "FC",
+}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One row of a layer-by-layer figure.
+
+    label : as in gotmare2019's figure 14: conv, BN, ReLU, maxpool, drop or FC.
+    module_name : the module whose output it is, for `model.get_submodule`.
+    """
+
+    label: str
+    module_name: str
+
+
+def operations(model: nn.Module) -> list[Operation]:
+    """The operations of a model: those of VGG-11 with batch norm are the 31 rows of gotmare2019's figure 14.
+
+    The models here register their modules in forward order. For a model of one's own: its modules of the kinds in
+    `LABELS`, in the order of registration, without the types in its attribute `unlisted` if it has one.
+
+    Raises
+    ------
+    InputError
+        If the model has no such module.
+    """
+    unlisted = getattr(model, "unlisted", ())
+    found = [
+        Operation(LABELS[type(module)], name)
+        for name, module in model.named_modules()
+        if type(module) in LABELS and not isinstance(module, unlisted)
+    ]
+    if not found:
+        kinds = ", ".join(kind.__name__ for kind in LABELS)
+        raise InputError(f"the model {type(model).__name__} has none of the layers that can be compared: {kinds}")
+    return found
+
+
+def parts(model: nn.Module) -> list[str]:
+    """The names of all submodules that hold parameters, hence can be frozen: "classifier", "features.0", ..."""
+    return [name for name, module in model.named_modules() if name and any(True for _ in module.parameters())]
+
+
+def part(model: nn.Module, name: str) -> nn.Module:
+    """The submodule of that name.
+
+    Raises
+    ------
+    InputError
+        If the model has no such part, or one without parameters.
+    """
+    known = parts(model)
+    if name not in known:
+        largest = ", ".join(known_name for known_name in known if "." not in known_name)
+        raise InputError(
+            f"the model {type(model).__name__} has no part {name!r} to freeze; choose one of {largest}, or a layer "
+            f"inside one of them such as {known[-1]}"
+        )
+    return model.get_submodule(name)

@@ -1,0 +1,109 @@
+"""From artifact declarations to the specification that a notebook draws: references become paths of tidy tables."""
+
+from dataclasses import dataclass
+
+from workflow_scripts.planning.analyses import KINDS, Analysis, AnalysisResolver
+from workflow_scripts.planning.declarations import PaperDeclaration
+from workflow_scripts.planning.paths import Paths
+from workflow_scripts.planning.runs import Run, RunResolver
+from workflow_scripts.plotting import panels
+
+
+@dataclass
+class Artifact:
+    """A figure or table of a paper.
+
+    spec : what the notebook is given: title, caption, panels or rows, with the paths of their tables.
+    sensitivity : an addition to the paper, drawn when it is asked for by name and not among all.
+    """
+
+    name: str
+    spec: dict
+    runs: list[Run]
+    analyses: list[Analysis]
+    sensitivity: bool
+
+    @property
+    def id(self) -> str:
+        return f"{self.spec['paper']}_{self.name}"
+
+    @property
+    def template(self) -> str:
+        return self.spec["template"]
+
+
+class ArtifactResolver:
+    """Resolves the artifacts of one paper."""
+
+    def __init__(self, paper: PaperDeclaration, runs: RunResolver, analyses: AnalysisResolver, paths: Paths):
+        self.paper, self.runs, self.analyses, self.paths = paper, runs, analyses, paths
+        self.problems: list[str] = []
+
+    def resolve(self, name: str, scale: str) -> Artifact:
+        """One artifact, with everything that it draws."""
+        declared = dict(self.paper.artifacts["artifacts"][name])
+        where = f"papers/{self.paper.name}/artifacts.yaml: {name}"
+        used_runs: dict[str, Run] = {}
+        used_analyses: dict[str, Analysis] = {}
+        sensitivity = declared.pop("sensitivity", False)
+        body = self._resolve_references(declared, where, used_runs, used_analyses)
+        data = sorted({run.recipe["data"] for run in used_runs.values()} | {a.data for a in used_analyses.values()})
+        spec = {
+            "id": f"{self.paper.name}_{name}",
+            "paper": self.paper.name,
+            "paper_title": self.paper.paper["title"],
+            "scale": scale,
+            "data": ", ".join(data),
+            **body,
+        }
+        spec["names"] = {run.id: run.names[0].split("/", 1)[1] for run in used_runs.values()}
+        self._check(spec, where)
+        return Artifact(name, spec, list(used_runs.values()), list(used_analyses.values()), sensitivity)
+
+    def _resolve_references(self, node, where: str, runs: dict, analyses: dict):
+        if isinstance(node, list):
+            return [self._resolve_references(item, where, runs, analyses) for item in node]
+        if not isinstance(node, dict):
+            return node
+        resolved = {}
+        for key, value in node.items():
+            if key in ("run", "runs"):
+                found = self.runs.find(value, where)
+                runs.update({run.id: run for run in found})
+                tables = [str(self.paths.metrics(run.id)) for run in found]
+                resolved.update({"table": tables[0] if tables else None} if key == "run" else {"tables": tables})
+            elif key in KINDS and isinstance(value, str):
+                resolved.update(self._tables(key, value, where, analyses))
+            elif key == "minus":
+                resolved["minus"] = self._tables("similarity", value, where, analyses).get("table")
+            elif key == "reported":
+                resolved["reported"] = self._reported(value, where)
+            else:
+                resolved[key] = self._resolve_references(value, where, runs, analyses)
+        return resolved
+
+    def _tables(self, kind: str, name: str, where: str, analyses: dict) -> dict[str, str]:
+        analysis = self.analyses.find(kind, name, where)
+        if analysis is None:
+            return {}
+        analyses[analysis.id] = analysis
+        return self.paths.tables(kind, analysis.id)
+
+    def _reported(self, declared: dict, where: str) -> dict[str, float]:
+        """Values of the paper's reported.csv: {id, row, columns: {statistic: column}} → {statistic: value}."""
+        found = {}
+        for statistic, column in declared["columns"].items():
+            key = (declared["id"], str(declared["row"]), column)
+            if key in self.paper.reported:
+                found[statistic] = self.paper.reported[key]
+            else:
+                self.problems.append(
+                    f"{where} takes {key} from reported.csv, where there is no such id, row and column"
+                )
+        return found
+
+    def _check(self, spec: dict, where: str) -> None:
+        parts = spec.get("panels") or [spec.get("table")]
+        self.problems += [
+            f"{where}: {found}" for number, part in enumerate(parts, 1) for found in panels.problems(part, number)
+        ]

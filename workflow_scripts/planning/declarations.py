@@ -1,0 +1,91 @@
+"""Read what is declared: the configuration, the scale, and the papers' folders; check each against its schema."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+from workflow_scripts.base.errors import InputError
+from workflow_scripts.recipes.schema import problems, read_yaml
+
+PAPER_FILES = ("paper", "runs", "analyses", "artifacts")
+
+
+@dataclass(frozen=True)
+class PaperDeclaration:
+    """The documents of one paper's folder, as they were read.
+
+    reported : the numbers that the paper prints, by (id, row, column) of reported.csv.
+    """
+
+    name: str
+    folder: Path
+    paper: dict
+    runs: dict
+    analyses: dict
+    artifacts: dict
+    reported: dict[tuple[str, str, str], float]
+
+
+@dataclass(frozen=True)
+class Declarations:
+    """Everything that was declared, schema-checked and not yet resolved."""
+
+    root: Path
+    config: dict
+    scale: dict
+    papers: tuple[PaperDeclaration, ...]
+
+
+def read(config: dict, root: Path) -> Declarations:
+    """Read all declarations that `config` names.
+
+    Parameters
+    ----------
+    config : the configuration as Snakemake merged it (config.yaml, --configfile, --config).
+    root : the repository's root.
+
+    Raises
+    ------
+    InputError : with every problem that the schemas find, told together.
+    """
+    root = Path(root)
+    found = problems(config, "config", "config.yaml", root)
+    if found:
+        raise InputError.together("The configuration cannot be used", found)
+    scale_file = root / "scales" / f"{config['scale']}.yaml"
+    if not scale_file.exists():
+        known = ", ".join(sorted(path.stem for path in (root / "scales").glob("*.yaml")))
+        raise InputError(f"config.yaml: scale is {config['scale']!r}; allowed are the files of scales/: {known}")
+    scale = read_yaml(scale_file)
+    found += problems(scale, "scale", f"scales/{scale_file.name}", root)
+    papers = []
+    for name in config["papers"]:
+        documents, paper_problems = _read_paper(root, name)
+        found += paper_problems
+        papers.append(
+            PaperDeclaration(name, root / "papers" / name, **documents, reported=read_reported(root / "papers" / name))
+        )
+    if found:
+        raise InputError.together("The declarations cannot be used", found)
+    return Declarations(root, config, scale, tuple(papers))
+
+
+def _read_paper(root: Path, name: str) -> tuple[dict, list[str]]:
+    folder = root / "papers" / name
+    if not folder.is_dir():
+        known = ", ".join(sorted(path.name for path in (root / "papers").iterdir() if path.is_dir()))
+        raise InputError(f"config.yaml: papers names {name!r}; allowed are the folders of papers/: {known}")
+    documents = {kind: read_yaml(folder / f"{kind}.yaml") for kind in PAPER_FILES}
+    found = []
+    for kind, document in documents.items():
+        found += problems(document, kind, f"papers/{name}/{kind}.yaml", root)
+    return documents, found
+
+
+def read_reported(folder: Path) -> dict[tuple[str, str, str], float]:
+    """Numbers that a paper prints, by (id, row, column); none where the folder has no reported.csv."""
+    path = folder / "reported.csv"
+    if not path.exists():
+        return {}
+    with path.open(encoding="utf-8", newline="") as file:
+        return {(row["id"], row["row"], row["column"]): float(row["value"]) for row in csv.DictReader(file)}

@@ -1,0 +1,39 @@
+"""Where every result lies. The identity of a run or an analysis is in its path, so another recipe is another file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Paths below the results directory; `{id}` is a fingerprint or, in the rules, a wildcard."""
+
+    results: Path
+    data: Path
+
+    def dataset(self, name: str) -> Path:
+        """The small file that describes a prepared data set, with the checksums of its arrays."""
+        return self.data / name / "dataset.json"
+
+    def run(self, id: str) -> Path:
+        return self.results / "runs" / id
+
+    def metrics(self, id: str) -> Path:
+        return self.run(id) / "metrics.parquet"
+
+    def checkpoints(self, id: str) -> Path:
+        return self.run(id) / "checkpoints"
+
+    def analysis(self, kind: str, id: str) -> Path:
+        return self.results / kind / id
+
+    def tables(self, kind: str, id: str) -> dict[str, str]:
+        """The tidy tables of an analysis, by the key that a panel knows them by."""
+        folder = self.analysis(kind, id)
+        tables = {"table": str(folder / f"{kind}.parquet")}
+        if kind == "plane":
+            tables["points"] = str(folder / "points.parquet")
+        return tables
+
+    def artifact(self, scale: str, paper: str, name: str) -> Path:
+        return self.results / scale / paper / name

@@ -1,0 +1,207 @@
+"""From run declarations to recipes: one recipe for every run of every trial, in steps of the chosen scale."""
+
+from dataclasses import dataclass, field
+
+from workflow_scripts.base.errors import InputError
+from workflow_scripts.models import names as model_names
+from workflow_scripts.planning.declarations import PaperDeclaration
+from workflow_scripts.planning.scaling import Scale, scaled_rates, steps_per_epoch
+from workflow_scripts.recipes import engine, schedules
+from workflow_scripts.recipes.canonical import fingerprint
+from workflow_scripts.recipes.merge import merge
+
+
+@dataclass
+class Run:
+    """One training of one model with one seed.
+
+    recipe : frozen description; its fingerprint is the run's identity.
+    checkpoints : what is saved, label ("epoch-30", "iteration-200", in the paper's terms) → step at this scale.
+    rate_factor : what the scale multiplied the learning rates with.
+    names : how the declarations call it, for example "gotmare2019/mode_G" or "gotmare2019/student_distilled/3".
+    """
+
+    recipe: dict
+    paper_steps_per_epoch: int
+    rate_factor: float = 1.0
+    names: list[str] = field(default_factory=list)
+    experiment: str = ""
+    checkpoints: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        return fingerprint(self.recipe)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return steps_per_epoch(self.recipe["samples_per_epoch"], self.recipe["batch_size"])
+
+    @property
+    def total_steps(self) -> int:
+        return self.recipe["epochs"] * self.steps_per_epoch
+
+    @property
+    def teacher(self) -> str | None:
+        """The run whose checkpoint is distilled, if there is one."""
+        return self.recipe["distillation"]["teacher"]["run"] if self.recipe["distillation"] else None
+
+    def step(self, label: str) -> int:
+        """The step at this scale of "epoch-n" or "iteration-n" of the paper."""
+        unit, number = label.split("-")
+        epochs = int(number) if unit == "epoch" else int(number) / self.paper_steps_per_epoch
+        return round(epochs * self.steps_per_epoch)
+
+    def job(self) -> dict:
+        """What the training job is told; its canonical JSON is the job's only parameter."""
+        return {"recipe": self.recipe, "checkpoints": self.checkpoints}
+
+
+class RunResolver:
+    """Resolves the runs of one paper; problems are collected, not raised, so that all are told together."""
+
+    def __init__(self, paper: PaperDeclaration, scale: Scale):
+        self.paper, self.scale = paper, scale
+        self.problems: list[str] = []
+        self._declared = {
+            name: (experiment, merge(merge(paper.runs["defaults"], group.get("common", {})), declared or {}))
+            for experiment, group in paper.runs["experiments"].items()
+            for name, declared in group["runs"].items()
+        }
+        self._resolved: dict[str, list[Run]] = {}
+        self._open: list[str] = []
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._declared)
+
+    def find(self, reference: str, where: str) -> list[Run]:
+        """The runs that "name" (all trials) or "name/trial" means; none, and a problem, where there is no such run."""
+        name, _, trial = reference.partition("/")
+        if name not in self._declared:
+            self.problems.append(f"{where} names the run {name!r}; allowed are {', '.join(self._declared)}")
+            return []
+        runs = self.resolve(name)
+        if not trial:
+            return runs
+        if not trial.isdigit() or int(trial) < 1:
+            self.problems.append(f"{where} names trial {trial!r} of {name!r}; trials are numbered from 1")
+            return []
+        return runs[int(trial) - 1 : int(trial)]
+
+    def checkpoint(self, reference: str, where: str) -> tuple[Run, str] | None:
+        """The run and label that "run@epoch-n" means, with the checkpoint noted for saving."""
+        name, _, label = reference.partition("@")
+        runs = self.find(name, where)
+        if not runs:
+            return None
+        run = runs[0]
+        step = run.step(label)
+        if step > run.total_steps:
+            self.problems.append(
+                f"{where} asks for {label} of {name!r}, a run that ends after epoch {run.recipe['epochs']} "
+                f"(iteration {run.recipe['epochs'] * run.paper_steps_per_epoch})"
+            )
+            return None
+        run.checkpoints[label] = step
+        return run, label
+
+    def resolve(self, name: str) -> list[Run]:
+        """The runs of one declaration, one for each trial."""
+        if name not in self._resolved:
+            where = f"papers/{self.paper.name}/runs.yaml: {name}"
+            if name in self._open:
+                self.problems.append(f"{where} is its own teacher through {' → '.join([*self._open, name])}")
+                return []
+            self._open.append(name)
+            self._resolved[name] = self._resolve(name, where)
+            self._open.pop()
+        return self._resolved[name]
+
+    def _resolve(self, name: str, where: str) -> list[Run]:
+        experiment, declared = self._declared[name]
+        before = len(self.problems)
+        recipe, paper_steps, rate_factor = self._recipe(experiment, declared, where)
+        if len(self.problems) > before:
+            return []
+        trials = declared.get("trials")
+        runs = []
+        for trial in range(self.scale.trials(f"{self.paper.name}/{experiment}", trials) if trials else 1):
+            label = f"{self.paper.name}/{name}" + (f"/{trial + 1}" if trials else "")
+            own = {**recipe, "seed": declared["seed"] + trial}
+            runs.append(Run(own, paper_steps, rate_factor, [label], f"{self.paper.name}/{experiment}"))
+        return runs
+
+    def _recipe(self, experiment: str, declared: dict, where: str) -> tuple[dict, int, float]:
+        scale, data = self.scale, self.scale.data(declared["data"])
+        paper_info, info = scale.info(declared["data"]), scale.info(data)
+        for name, found in ((declared["data"], paper_info), (data, info)):
+            if found is None:
+                self.problems.append(
+                    f"{where}: data is {name!r}, which is neither built in nor named in config.yaml's data.sources"
+                )
+        if paper_info is None or info is None:
+            return {}, 0, 1.0
+        model, rate_factor = self._model(declared["model"], where)
+        batch = scale.batch_size(declared["batch_size"])
+        samples = scale.samples_per_epoch(f"{self.paper.name}/{experiment}", data, batch)
+        if batch > info.train:
+            self.problems.append(
+                f"{where}: a batch of {batch} images is larger than the {info.train} training images of {data}"
+            )
+        paper_steps = steps_per_epoch(paper_info.train, declared["batch_size"])
+        schedule = in_epochs(scaled_rates(declared["schedule"], rate_factor), paper_steps)
+        self.problems += [f"{where}: schedule {problem}" for problem in schedules.check(schedule, declared["epochs"])]
+        recipe = {
+            "engine": engine.TRAINING,
+            "data": data,
+            "model": model,
+            "initialisation": declared["initialisation"],
+            "optimizer": declared["optimizer"],
+            "schedule": schedule,
+            "batch_size": batch,
+            "samples_per_epoch": samples,
+            "epochs": declared["epochs"],
+            "augment": declared["augment"],
+            "evaluate_every": declared["evaluate_every"],
+            "freeze": self._freeze(declared.get("freeze"), paper_steps, steps_per_epoch(samples, batch)),
+            "distillation": self._distillation(declared.get("distillation"), where),
+            "fallback": declared.get("fallback"),
+        }
+        return recipe, paper_steps, rate_factor
+
+    def _model(self, declared: str | dict, where: str) -> tuple[dict, float]:
+        """The specification at this scale with every default filled in, and the factor for learning rates."""
+        model, rate_factor = self.scale.model(as_spec(declared))
+        try:
+            model = model_names.check(model)
+        except InputError as error:
+            self.problems.append(f"{where}: model: {error}")
+        return model, rate_factor
+
+    def _freeze(self, declared: dict | None, paper_steps: int, own_steps: int) -> dict | None:
+        if declared is None:
+            return None
+        return {"part": declared["part"], "steps": round(declared["iterations"] / paper_steps * own_steps)}
+
+    def _distillation(self, declared: dict | None, where: str) -> dict | None:
+        if declared is None:
+            return None
+        found = self.checkpoint(declared["teacher"], f"{where}: distillation.teacher")
+        if found is None:
+            return None
+        teacher, label = found
+        return {**declared, "teacher": {"run": teacher.id, "at": label, "model": teacher.recipe["model"]}}
+
+
+def as_spec(model: str | dict) -> dict:
+    """A model is declared by its name, or by its name and options."""
+    return {"name": model} if isinstance(model, str) else dict(model)
+
+
+def in_epochs(schedule: dict, paper_steps_per_epoch: int) -> dict:
+    """The schedule with a warmup that is declared in the paper's iterations turned into epochs."""
+    warmup = schedule.get("warmup")
+    if not warmup or "iterations" not in warmup:
+        return schedule
+    rest = {key: value for key, value in warmup.items() if key != "iterations"}
+    return {**schedule, "warmup": {**rest, "epochs": warmup["iterations"] / paper_steps_per_epoch}}

@@ -1,0 +1,76 @@
+"""What a scale does to a declaration: it changes the cost of an epoch, never the science.
+
+Times are stated in the paper's epochs, and iteration n of the paper is the point n / (iterations in the paper's epoch)
+of its schedule; both keep their names and their places in the schedule at every scale.
+"""
+
+import copy
+import math
+from dataclasses import dataclass
+
+from workflow_scripts.datasets.registry import INFO, DatasetInfo
+
+RATE_KEYS = ("lr", "final", "lr_min", "lr_max")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One scale, with the questions that resolving asks of it.
+
+    declared : the document scales/<name>.yaml.
+    own_data : data sets that the user added, by name (from config.yaml's data.sources).
+    """
+
+    name: str
+    declared: dict
+    own_data: dict[str, DatasetInfo]
+
+    def data(self, name: str) -> str:
+        """The data set that stands for `name` at this scale."""
+        return self.declared["data"].get(name, name)
+
+    def info(self, name: str) -> DatasetInfo | None:
+        """Facts of a data set (not mapped), or None where it is unknown."""
+        return self.own_data.get(name) or INFO.get(name)
+
+    def batch_size(self, paper_batch: int) -> int:
+        """A batch at this scale: all batches shrink by one common factor, so their ratios stay."""
+        return max(1, round(paper_batch * self.declared["batch_factor"]))
+
+    def samples_per_epoch(self, experiment: str, data: str, batch_size: int) -> int:
+        """Images in an epoch: the whole set, or what the scale declares for the experiment; never less than a batch."""
+        own = self.declared["experiments"].get(experiment, {})
+        declared = own.get("samples_per_epoch", self.declared["samples_per_epoch"])
+        return self.info(data).train if declared is None else max(declared, batch_size)
+
+    def trials(self, experiment: str, paper_trials: int) -> int:
+        """How many of the paper's trials are run."""
+        own = self.declared["experiments"].get(experiment, {})
+        most = own.get("trials_at_most", self.declared["trials_at_most"])
+        return paper_trials if most is None else min(paper_trials, most)
+
+    def model(self, spec: dict) -> tuple[dict, float]:
+        """The architecture's specification at this scale, and the factor for learning rates declared beside it."""
+        own = dict(self.declared["models"].get(spec["name"], {}))
+        factor = own.pop("rate_factor", 1.0)
+        return {**spec, **own}, factor
+
+    def analysis(self, kind: str, settings: dict) -> dict:
+        """The settings of an analysis with the grid resolutions of this scale."""
+        return {**settings, **self.declared["analyses"].get(kind, {})}
+
+
+def steps_per_epoch(samples: int, batch_size: int) -> int:
+    """Updates in an epoch; the last batch may be smaller."""
+    return math.ceil(samples / batch_size)
+
+
+def scaled_rates(schedule: dict, factor: float) -> dict:
+    """The schedule with every learning rate multiplied by `factor`."""
+    scaled = copy.deepcopy(schedule)
+    for key in RATE_KEYS:
+        if key in scaled:
+            scaled[key] = scaled[key] * factor
+    if "rates" in scaled:
+        scaled["rates"] = [[epochs, rate * factor] for epochs, rate in scaled["rates"]]
+    return scaled

@@ -1,0 +1,48 @@
+"""A metric of several trainings against time."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from workflow_scripts.plotting import style
+from workflow_scripts.plotting.sources import Sources
+
+
+def size(values: pd.DataFrame, panel: Mapping[str, Any]) -> tuple[float, float]:
+    """Width and height in inches."""
+    return 3.7, 2.6
+
+
+def values(panel: Mapping[str, Any], tables: Sources) -> pd.DataFrame:
+    """Columns series, epoch, step, value, note: every point that is drawn; the last of a diverged run has a note."""
+    metric = panel["metric"]
+    where = {"metric": metric} if metric == "learning_rate" else {"metric": metric, "split": panel.get("split", "test")}
+    columns = ["series", "epoch", "step", "value", "note"]
+    frames = [
+        tables.rows(series["table"], "metrics", **where).assign(series=series["label"]).reindex(columns=columns)
+        for series in panel["series"]
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+
+def draw(ax: Axes, values: pd.DataFrame, panel: Mapping[str, Any]) -> None:
+    """One line a series; where a run diverged, its line ends in a cross and the legend says when."""
+    x = panel.get("x", "epoch")
+    for number, series in enumerate(panel["series"]):
+        rows = values[values["series"] == series["label"]].dropna(subset=x)
+        if rows.empty:
+            continue
+        colour = style.COLOURS[series.get("colour", number) % len(style.COLOURS)]
+        note = " ".join(filter(None, rows["note"]))
+        label = f"{series['label']} (× {note[note.find('diverged') :]})" if note else series["label"]
+        ax.plot(rows[x], rows["value"], color=colour, label=label)
+        if note:
+            last = rows[np.isfinite(rows["value"])].tail(1)
+            ax.plot(last[x], last["value"], "x", color=colour, markersize=7, markeredgewidth=2, clip_on=False)
+    for mark in panel.get("marks", []):
+        ax.axvline(mark, color=style.FAINT, linewidth=0.6, linestyle=":", zorder=0)
+    ax.set(xlabel="Training epoch" if x == "epoch" else "Training iteration")
+    style.metric_axis(ax, panel)

@@ -1,0 +1,94 @@
+"""The tables behind an artifact, and one sentence for each that has nothing to show."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from workflow_scripts.base.errors import InputError
+from workflow_scripts.evidence.tables import Table, read_table
+
+NOT_RUN = "not run"
+
+
+class Sources:
+    """Reads each table once and remembers it.
+
+    Parameters
+    ----------
+    root : folder that relative paths of tables start from.
+    names : what to call runs, by fingerprint; a run without a name is called by its fingerprint's first digits.
+    """
+
+    def __init__(self, root: str | os.PathLike = ".", names: Mapping[str, str] | None = None):
+        self.root = Path(root)
+        self.names = dict(names or {})
+        self._read: dict[tuple[str, str], Table | None] = {}
+
+    def read(self, path: str, kind: str) -> Table | None:
+        """The table at `path`, or None if nobody has made it yet. Raises InputError if it is there but unreadable."""
+        if (path, kind) not in self._read:
+            place = self.root / path
+            self._read[path, kind] = read_table(place, kind) if place.exists() else None
+        return self._read[path, kind]
+
+    def rows(self, path: str, kind: str, /, **where: Any) -> pd.DataFrame:
+        """The rows of a table in which each column of `where` has its value, with a column `note`.
+
+        The note is empty, but for the last row of a training that diverged on its way, and for rows that hold nothing
+        else: one where there is no table, one for each attempt that diverged before a run fell back to other settings,
+        and one where an analysis lacks a run because it diverged. Raises InputError if a finished table has no such
+        rows.
+        """
+        table = self.read(path, kind)
+        if table is None:
+            return pd.DataFrame([{"note": NOT_RUN}])
+        frame = table.frame
+        for column, value in where.items():
+            frame = frame[frame[column] == value]
+        if frame.empty and not table.diverged:
+            held = {column: sorted(table.frame[column].unique().tolist()) for column in where}
+            raise InputError(f"{path} has no rows with {where}: it holds {held}")
+        notes = [
+            {"note": f"{self._divergence(attempt)}, then fell back"} for attempt in table.status.get("attempts", [])
+        ]
+        frame = frame.assign(note="")
+        if table.diverged and (frame.empty or kind != "metrics"):
+            notes.append({"note": self._divergence(table.status)})
+        elif table.diverged:
+            frame.loc[frame.index[-1], "note"] = self._divergence(table.status)
+        if frame.empty:
+            return pd.DataFrame(notes)
+        return pd.concat([frame, pd.DataFrame(notes)], ignore_index=True) if notes else frame.reset_index(drop=True)
+
+    def _divergence(self, status: Mapping[str, Any]) -> str:
+        name = self.names.get(status["run"], f"run {status['run'][:8]}")
+        return f"{name} diverged at epoch {status['epoch']:.3g} (step {status['step']})"
+
+    def inventory(self) -> pd.DataFrame:
+        """What was read: one row per table, with its state, its number of rows and the commit that made it."""
+        return pd.DataFrame(
+            [
+                {
+                    "table": path,
+                    "kind": kind,
+                    "state": table.status["state"] if table else NOT_RUN,
+                    "rows": len(table.frame) if table else 0,
+                    "commit": table.provenance.get("git", {}).get("commit", "unknown")[:12] if table else "",
+                    "scale": table.provenance.get("scale", "unknown") if table else "",
+                    "made": table.provenance.get("time", "unknown") if table else "",
+                }
+                for (path, kind), table in self._read.items()
+            ]
+        )
+
+    def fingerprints(self) -> list[str]:
+        """Fingerprints of all runs that the tables rest on."""
+        tables = [table for table in self._read.values() if table]
+        return sorted({fingerprint for table in tables for fingerprint in table.provenance.get("fingerprints", [])})
+
+    def seeds(self) -> list[int]:
+        """Seeds of all runs that the tables rest on."""
+        return sorted({seed for table in self._read.values() if table for seed in table.provenance.get("seeds", [])})

@@ -1,0 +1,1 @@
+"""Recipes: their one spelling and identity, what they inherit, the schedules they name, and the schemas they obey."""

@@ -1,0 +1,120 @@
+"""Singular vector canonical correlation analysis (Raghu et al. 2017, arXiv:1706.05806; gotmare2019, section 2.2).
+
+Everything is float64: float32 misses the correlations by more than 1e-6.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from workflow_scripts.base.errors import InputError
+from workflow_scripts.representation.activations import is_finite
+from workflow_scripts.representation.floor import floor
+from workflow_scripts.representation.spectrum import Spectrum, frequencies, side_of
+
+SHARE = 0.99
+"""The share of the variance (the sum of squared singular values) that is kept."""
+
+BATCH = 250  # images whose activations are transformed at a time
+
+
+def basis(x: Tensor, noise: float = 0.0) -> Tensor:
+    """An orthonormal basis (n, k) of the k leading left singular vectors of the centred x.
+
+    k is the smallest that holds 99 % of the sum of squared singular values; 0 where all of that sum is at most
+    `noise`. Two layers of one network share nothing but images, so a basis serves every pair the layer is in.
+
+    Parameters
+    ----------
+    x : (n, d), float64 or complex128; n images.
+    """
+    x = x - x.mean(0)
+    n, d = x.shape
+    gram = x.mH @ x if d <= n else x @ x.mH
+    variances, vectors = torch.linalg.eigh(gram)
+    variances = variances.clamp(min=0)
+    explained = variances.flip(0).cumsum(0)
+    if explained[-1] <= noise:
+        return x.new_empty((n, 0))
+    rank = 1 + int((explained < SHARE * explained[-1]).sum())
+    leading = vectors[:, -rank:]
+    return x @ (leading / variances[-rank:].sqrt()) if d <= n else leading
+
+
+def correlations(basis_a: Tensor, basis_b: Tensor) -> Tensor:
+    """The min(k_a, k_b) canonical correlations, falling, between the spaces of two bases (n, k_a) and (n, k_b)."""
+    dtype = torch.promote_types(basis_a.dtype, basis_b.dtype)
+    return torch.linalg.svdvals(basis_a.to(dtype).mH @ basis_b.to(dtype)).clamp(max=1)
+
+
+@dataclass
+class Comparison:
+    """Two layers, averaged over the frequencies that they share.
+
+    similarity : mean canonical correlation, over the frequencies at which both layers vary; NaN if there is none.
+    floor : what `similarity` would be for independent data of the same ranks.
+    rank_a, rank_b : mean number of directions kept.
+    """
+
+    similarity: float
+    floor: float
+    rank_a: float
+    rank_b: float
+
+
+class Average:
+    """A `Comparison` that takes one frequency after another."""
+
+    def __init__(self):
+        self._varying, self._count = 0, 0
+        self._similarity = self._floor = self._rank_a = self._rank_b = 0.0
+
+    def add(self, basis_a: Tensor, basis_b: Tensor, count: int) -> None:
+        """Compare the layers at one frequency, which counts `count` times."""
+        (n, rank_a), (_, rank_b) = basis_a.shape, basis_b.shape
+        self._count += count
+        self._rank_a += count * rank_a
+        self._rank_b += count * rank_b
+        if rank_a and rank_b:
+            self._varying += count
+            self._similarity += count * correlations(basis_a, basis_b).mean().item()
+            self._floor += count * floor(rank_a, rank_b, n, basis_a.is_complex() or basis_b.is_complex())
+
+    def result(self) -> Comparison:
+        return Comparison(
+            self._similarity / self._varying if self._varying else math.nan,
+            self._floor / self._varying if self._varying else math.nan,
+            self._rank_a / self._count,
+            self._rank_b / self._count,
+        )
+
+
+def svcca(a: Tensor, b: Tensor) -> Comparison:
+    """Compare two layers' activations for the same n images, each (n, d) or (n, c, h, w).
+
+    Maps are compared at each frequency that both have, a map and a vector at the constant frequency alone. A whole
+    matrix of layers is much faster with `similarity.compare`.
+
+    Raises
+    ------
+    InputError
+        If the layers differ in their images, or hold NaN or infinity.
+    """
+    if len(a) != len(b):
+        raise InputError(f"the layers were recorded for {len(a)} and {len(b)} images; record both for the same ones")
+    if not (is_finite(a) and is_finite(b)):
+        raise InputError("the activations hold NaN or infinity, so the network has diverged and cannot be compared")
+    shared = frequencies(side_of(a.shape[1:]), side_of(b.shape[1:]))
+    bases = []
+    for layer in (a, b):
+        spectrum = Spectrum(len(layer), layer.shape[1:], list(shared), layer.device)
+        for start in range(0, len(layer), BATCH):
+            rows = slice(start, start + BATCH)
+            spectrum.add(rows, layer[rows])
+        bases.append({frequency: basis(x, spectrum.noise) for frequency, x in spectrum})
+    average = Average()
+    for frequency, count in shared.items():
+        average.add(bases[0][frequency], bases[1][frequency], count)
+    return average.result()

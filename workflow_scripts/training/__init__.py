@@ -1,0 +1,1 @@
+"""One engine for every training: schedules, sampling, the step, checkpoints, resume."""

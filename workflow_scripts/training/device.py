@@ -1,0 +1,24 @@
+"""Which device a job runs on."""
+
+import torch
+
+from workflow_scripts.base.errors import InputError
+
+
+def choose_device(device: str) -> torch.device:
+    """ "auto" is the first GPU that this process can see, or the CPU.
+
+    Raises
+    ------
+    InputError : "cuda" is asked for and there is none.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("training.device is cuda, but no GPU can be seen; set it to auto or cpu")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(device)
+
+
+def device_name(device: torch.device) -> str:
+    """What a reader knows the device by."""
+    return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else "cpu"

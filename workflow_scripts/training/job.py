@@ -1,0 +1,202 @@
+"""One training job from its recipe to its outputs: resume, fall back where declared, and leave everything whole."""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from workflow_scripts.base.errors import InputError
+from workflow_scripts.base.files import link_or_copy, whole_directory, write_text
+from workflow_scripts.datasets.arrays import read_description
+from workflow_scripts.recipes.canonical import canonical, fingerprint
+from workflow_scripts.recipes.merge import merge
+from workflow_scripts.training.log import EpochLog, say
+from workflow_scripts.training.store import Store
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a training job is told.
+
+    recipe : the frozen description of the run. checkpoints : label → step of what to save.
+    """
+
+    recipe: dict
+    checkpoints: dict[str, int]
+
+    @property
+    def id(self) -> str:
+        return fingerprint(self.recipe)
+
+    def teacher(self, runs: Path | None) -> Path | None:
+        """The checkpoint to distil, below a folder of finished runs."""
+        if self.recipe["distillation"] is None or runs is None:
+            return None
+        teacher = self.recipe["distillation"]["teacher"]
+        return runs / teacher["run"] / "checkpoints" / f"{teacher['at']}.safetensors"
+
+
+@dataclass
+class Settings:
+    """How jobs are run, which changes no result: where data, store and outputs lie, and the device."""
+
+    data: Path
+    store: Path
+    device: str = "auto"
+    snapshot_seconds: float = 60.0
+    scale: str = ""
+    threads: int = 1
+
+
+class Trainer:
+    """Runs jobs one after the other in one process; data that several of them need is loaded once."""
+
+    def __init__(self, settings: Settings):
+        self.settings = settings
+        self._resident = None
+
+    def finish(self, job: Job, teacher: Path | None = None) -> Store:
+        """Train a job to its end in the store, unless that has been done.
+
+        Parameters
+        ----------
+        teacher : checkpoint to distil, for recipes with distillation.
+        """
+        digests = read_description(self.settings.data).sha256
+        store = Store(self.settings.store, job.id, {"recipe": job.recipe, "data": digests})
+        with store.locked():
+            if missing(store, job):
+                self._train(store, job, teacher)
+        return store
+
+    def _train(self, store: Store, job: Job, teacher_path: Path | None) -> None:
+        from workflow_scripts.training import engine
+
+        resident = self._data()
+        teacher = self._teacher(job, teacher_path, resident)
+        tensors, done = store.snapshot() or ({}, {"epoch": 0, "attempts": [], "diverged": None, "saved": []})
+        if not set(job.checkpoints) <= set(done["saved"]) | _after(job, done["epoch"]):
+            say(f"{job.id}: a checkpoint that was not saved before is asked for; training anew")
+            tensors, done = {}, {"epoch": 0, "attempts": [], "diverged": None, "saved": []}
+        while True:
+            recipe = merge(job.recipe, job.recipe["fallback"]) if done["attempts"] else job.recipe
+            progress = engine.begin(recipe, resident)
+            if tensors:
+                progress.load(tensors, done["epoch"], done["diverged"])
+            self._run(store, job, recipe, progress, done, resident, teacher)
+            if progress.diverged is None or job.recipe["fallback"] is None or done["attempts"]:
+                break
+            say(f"{job.id}: diverged at step {progress.diverged['step']}; going on with the fallback")
+            tensors, done = (
+                {},
+                {"epoch": 0, "attempts": [{"run": job.id, **progress.diverged}], "diverged": None, "saved": []},
+            )
+        self._conclude(store, job, progress, done["attempts"])
+
+    def _run(self, store, job, recipe, progress, done, resident, teacher) -> None:
+        from workflow_scripts.models import checkpoints
+        from workflow_scripts.training import engine
+
+        saved, last = list(done["saved"]), time.monotonic()
+        log = EpochLog(job.id, recipe["epochs"], recipe["samples_per_epoch"], progress.epoch)
+
+        def save(label: str, state: dict) -> None:
+            description = {"model": recipe["model"], "data": recipe["data"], "at": label, "run": job.id}
+            checkpoints.save(store.folder / "checkpoints" / f"{label}.safetensors", state, description)
+            saved.append(label)
+
+        def after_epoch(progress) -> None:
+            nonlocal last
+            log.epoch(progress.epoch, progress.history.last())
+            finished = progress.epoch == recipe["epochs"] or progress.diverged is not None
+            if finished or time.monotonic() - last > self.settings.snapshot_seconds:
+                facts = {"epoch": progress.epoch, "attempts": done["attempts"], "diverged": progress.diverged}
+                store.save_snapshot(progress.tensors(), {**facts, "saved": saved})
+                last = time.monotonic()
+
+        engine.train(recipe, resident, progress, job.checkpoints, save, after_epoch, teacher)
+
+    def _conclude(self, store: Store, job: Job, progress, attempts: list[dict]) -> None:
+        """Write the tidy table and mark the run as finished."""
+        from workflow_scripts.evidence import provenance
+        from workflow_scripts.evidence.tables import write_table
+        from workflow_scripts.training.device import device_name
+
+        status = {"state": "finished"}
+        if progress.diverged is not None:
+            status = {"state": "diverged", "run": job.id, **progress.diverged}
+        if attempts:
+            status["attempts"] = attempts
+        write_table(
+            store.folder / "metrics.parquet",
+            progress.history.table(job.id),
+            "metrics",
+            status,
+            provenance.collect(
+                scale=self.settings.scale,
+                data=job.recipe["data"],
+                device=device_name(self._data().device),
+                seeds=[job.recipe["seed"]],
+                fingerprints=[job.id],
+                recipe=job.recipe,
+            ),
+        )
+        store.finish(status)
+
+    def _data(self):
+        if self._resident is None:
+            import torch
+
+            from workflow_scripts.datasets.arrays import load
+            from workflow_scripts.datasets.resident import ResidentData
+            from workflow_scripts.training.device import choose_device
+
+            torch.set_num_threads(self.settings.threads)
+            self._resident = ResidentData(load(self.settings.data), choose_device(self.settings.device))
+        return self._resident
+
+    def _teacher(self, job: Job, path: Path | None, resident):
+        if job.recipe["distillation"] is None:
+            return None
+        if path is None:
+            raise InputError(f"the run {job.id} distils a teacher; name the teacher's checkpoint with --teacher")
+        from workflow_scripts.models import checkpoints
+
+        network = checkpoints.restore(
+            checkpoints.load(path), resident.info, job.recipe["distillation"]["teacher"]["model"]
+        )
+        return network.to(resident.device).eval().requires_grad_(False)
+
+
+def missing(store: Store, job: Job) -> bool:
+    """Whether the store lacks the finished run, or a checkpoint that the job asks for and the run reached."""
+    status = store.finished()
+    if status is None:
+        return True
+    reached = status.get("step", float("inf"))
+    return any(
+        step < reached and not (store.folder / "checkpoints" / f"{label}.safetensors").exists()
+        for label, step in job.checkpoints.items()
+    )
+
+
+def _after(job: Job, epoch: int) -> set[str]:
+    """Labels of checkpoints that come after an epoch."""
+    steps = -(-job.recipe["samples_per_epoch"] // job.recipe["batch_size"])
+    return {label for label, step in job.checkpoints.items() if step > epoch * steps or epoch == 0}
+
+
+def export(store: Store, job: Job, out: Path) -> None:
+    """Give the workflow its outputs: the table and the checkpoints asked for, as further names of the store's files."""
+    out.mkdir(parents=True, exist_ok=True)
+    with whole_directory(out / "checkpoints") as folder:
+        for label in job.checkpoints:
+            source = store.folder / "checkpoints" / f"{label}.safetensors"
+            if source.exists():
+                link_or_copy(source, folder / source.name)
+    write_text(out / "recipe.json", canonical(job.recipe) + "\n")
+    table = out / "metrics.parquet"
+    table.unlink(missing_ok=True)
+    temporary = out / f".metrics.{os.getpid()}.part"
+    link_or_copy(store.folder / "metrics.parquet", temporary)
+    temporary.replace(table)

@@ -1,0 +1,91 @@
+"""Where unfinished and finished work is kept, keyed by fingerprint and apart from the workflow's outputs.
+
+No torch is imported before there are tensors to save or load: a finished run is handed out in no time.
+
+The workflow deletes a job's outputs before it runs and after it fails; what stands here survives both, so a killed job
+goes on from its last snapshot and a finished one is never computed again. One process at a time may work on a
+fingerprint: a second one waits.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workflow_scripts.base.files import whole_file, write_text
+from workflow_scripts.recipes.canonical import canonical
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Store:
+    """The folder of one fingerprint.
+
+    identity : what the work rests on (recipe, checksums of the data). A folder that was begun for another identity,
+        say before the data changed, is emptied.
+    """
+
+    def __init__(self, root: Path, id: str, identity: dict):
+        self.folder = Path(root) / id
+        self.identity = canonical(identity)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator["Store"]:
+        """Work on this fingerprint alone; the lock is freed by any death of the process."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            known = self.folder / "identity.json"
+            if not known.exists() or known.read_text() != self.identity:
+                self.clear()
+                write_text(known, self.identity)
+            yield self
+
+    def clear(self) -> None:
+        """Forget all work."""
+        for path in self.folder.iterdir():
+            if path.name != "lock":
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def finish(self, status: dict) -> None:
+        """Mark the work as finished; everything else stands by now."""
+        write_text(self.folder / "finished.json", canonical(status))
+
+    def finished(self) -> dict | None:
+        """The status that the work ended with, or None where it is still to be done."""
+        path = self.folder / "finished.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def save_snapshot(self, tensors: "dict[str, Tensor]", progress: dict) -> None:
+        """Replace the snapshot, whole: named tensors and a JSON `progress`."""
+        from safetensors.torch import save_file
+
+        with whole_file(self.folder / "snapshot.safetensors") as temporary:
+            plain = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
+            save_file(plain, temporary, metadata={"progress": json.dumps(progress)})
+
+    def snapshot(self) -> "tuple[dict[str, Tensor], dict] | None":
+        """The last snapshot, or None; one that cannot be read is as good as none, since it can be computed again."""
+        from safetensors import SafetensorError, safe_open
+
+        path = self.folder / "snapshot.safetensors"
+        if not path.exists():
+            return None
+        try:
+            with safe_open(path, framework="pt") as file:
+                progress = json.loads(file.metadata()["progress"])
+                return {name: file.get_tensor(name) for name in file.keys()}, progress  # noqa: SIM118 (not a dict)
+        except (SafetensorError, TypeError, KeyError, ValueError):
+            print(f"the snapshot {path} is damaged; beginning anew", flush=True)
+            return None

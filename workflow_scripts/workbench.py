@@ -1,0 +1,61 @@
+"""What the analysis stages share: the data on its device, networks from checkpoints, and where a table came from."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from workflow_scripts.datasets.arrays import load
+from workflow_scripts.datasets.resident import ResidentData
+from workflow_scripts.evidence import provenance
+from workflow_scripts.models import checkpoints
+from workflow_scripts.recipes.canonical import fingerprint
+from workflow_scripts.training.device import choose_device, device_name
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """A device with a data set on it, and the recipe to be followed."""
+
+    recipe: dict
+    resident: ResidentData
+    scale: str
+
+    @classmethod
+    def of(cls, arguments: argparse.Namespace, recipe: dict) -> "Workbench":
+        """As the shared arguments of a stage say."""
+        torch.set_num_threads(arguments.threads)
+        return cls(recipe, ResidentData(load(arguments.data), choose_device(arguments.device)), arguments.scale)
+
+    @property
+    def device(self) -> torch.device:
+        return self.resident.device
+
+    @property
+    def autocast(self) -> torch.dtype | None:
+        """The type of forward passes while training: bfloat16 on a GPU."""
+        return torch.bfloat16 if self.device.type == "cuda" else None
+
+    def network(self, checkpoint: Path, model: dict | None = None) -> nn.Module:
+        """The network that a checkpoint holds, in eval mode; `model` for a file that does not describe its own."""
+        restored = checkpoints.restore(checkpoints.load(checkpoint), self.resident.info, model)
+        return restored.to(self.device).eval()
+
+    def provenance(self, **more) -> dict:
+        """Where the results of this recipe come from."""
+        return describe(self.recipe, self.scale, device_name(self.device), **more)
+
+
+def describe(recipe: dict, scale: str, device: str | None = None, **more) -> dict:
+    """Provenance of an analysis."""
+    return provenance.collect(
+        scale=scale,
+        data=recipe.get("data"),
+        device=device,
+        seeds=[recipe["seed"]] if "seed" in recipe else [],
+        fingerprints=[fingerprint(recipe)],
+        recipe=recipe,
+        **more,
+    )
