@@ -61,12 +61,13 @@ rule figure:
         mem_mb=1000,
         runtime="15m",
     shell:
-        "{DRAW} --spec {params.spec:q} --template {input.template:q} --out-dir $(dirname {output.page:q}) > {log:q} 2>&1"
+        "{DRAW} --spec {params.spec:q} --template {input.template:q} --out-dir \"$(dirname {output.page:q})\" > {log:q} 2>&1"
 
 
 rule table:
     input:
         tables=tables_of,
+        reported=ROOT / "papers" / "{paper}" / "reported.csv",
         template=ROOT / "notebooks" / "table.ipynb",
         code=DRAWING,
     output:
@@ -88,7 +89,7 @@ rule table:
         mem_mb=1000,
         runtime="15m",
     shell:
-        "{DRAW} --spec {params.spec:q} --template {input.template:q} --out-dir $(dirname {output.page:q}) > {log:q} 2>&1"
+        "{DRAW} --spec {params.spec:q} --template {input.template:q} --out-dir \"$(dirname {output.page:q})\" > {log:q} 2>&1"
 
 
 for artifact in PLAN.artifacts.values():
@@ -96,9 +97,7 @@ for artifact in PLAN.artifacts.values():
     rule:
         name:
             artifact.id
+        localrule: True
         input:
             artifact_file(artifact),
 
-
-localrules:
-    *PLAN.artifacts,

@@ -76,3 +76,7 @@ def artifact_file(artifact) -> str:
     """The picture or table of an artifact, which stands for all its files."""
     file = "figure.png" if artifact.template == "figure" else "table.html"
     return str(PATHS.artifact(SCALE, artifact.spec["paper"], artifact.name) / file)
+
+
+# A sensitivity is drawn when it is asked for by name.
+EVERYTHING = [artifact_file(artifact) for artifact in PLAN.artifacts.values() if not artifact.sensitivity]

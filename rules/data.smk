@@ -4,15 +4,18 @@
 # OUTPUT: data/<name>/dataset.json, beside the arrays that it describes and whose checksums it holds.
 
 
+def source_of(wildcards) -> list[str]:
+    """The directory of arrays that config.yaml names for a data set, if it names one."""
+    return [folder for name, folder in config["data"]["sources"].items() if name == wildcards.data]
+
+
 rule prepare_data:
     input:
-        lambda wildcards: [
-            f"{config['data']['sources'][wildcards.data]}/SHA256SUMS" for _ in [0] if wildcards.data in config["data"]["sources"]
-        ],
+        lambda wildcards: [f"{folder}/SHA256SUMS" for folder in source_of(wildcards)],
     output:
         PATHS.dataset("{data}"),
     params:
-        source=lambda wildcards: config["data"]["sources"].get(wildcards.data, ""),
+        source=lambda wildcards: [f"--source={folder}" for folder in source_of(wildcards)],
     log:
         LOGS / "data" / "{data}.log",
     conda:
@@ -21,5 +24,5 @@ rule prepare_data:
         mem_mb=1500,
         runtime="30m",
     shell:
-        "python -m workflow_scripts.prepare_data {wildcards.data:q} --out $(dirname {output:q})"
-        " --source {params.source:q} > {log:q} 2>&1"
+        "python -m workflow_scripts.prepare_data {wildcards.data:q} --out \"$(dirname {output:q})\""
+        " {params.source:q} > {log:q} 2>&1"

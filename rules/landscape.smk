@@ -28,8 +28,8 @@ rule curve:
         runtime="4h",
     shell:
         "{LEASE} {resources.gpu} -- python -m workflow_scripts.curve --recipe {params.recipe:q}"
-        " --start {params.start:q} --end {params.end:q} --data $(dirname {input.data:q})"
-        " --out $(dirname {output.table:q}) {RESUMING} > {log:q} 2>&1"
+        " --start {params.start:q} --end {params.end:q} --data \"$(dirname {input.data:q})\""
+        " --out \"$(dirname {output.table:q})\" {RESUMING} > {log:q} 2>&1"
 
 
 rule plane:
@@ -60,5 +60,5 @@ rule plane:
     shell:
         "{LEASE} {resources.gpu} -- python -m workflow_scripts.plane --recipe {params.recipe:q}"
         " --start {params.start:q} --end {params.end:q} --iterates {params.iterates:q}"
-        " --curve $(dirname {input.curve:q}) --data $(dirname {input.data:q})"
-        " --out $(dirname {output.table:q}) {RUNNING} > {log:q} 2>&1"
+        " --curve \"$(dirname {input.curve:q})\" --data \"$(dirname {input.data:q})\""
+        " --out \"$(dirname {output.table:q})\" {RUNNING} > {log:q} 2>&1"

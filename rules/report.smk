@@ -5,7 +5,7 @@
 
 rule report:
     input:
-        rules.all.input,
+        EVERYTHING,
     output:
         PATHS.results / SCALE / "report.html",
     log:

@@ -27,8 +27,8 @@ rule similarity:
         runtime="4h",
     shell:
         "{LEASE} {resources.gpu} -- python -m workflow_scripts.similarity --recipe {params.recipe:q}"
-        " --first {params.first:q} --second {params.second:q} --data $(dirname {input.data:q})"
-        " --out $(dirname {output:q}) {RUNNING} > {log:q} 2>&1"
+        " --first {params.first:q} --second {params.second:q} --data \"$(dirname {input.data:q})\""
+        " --out \"$(dirname {output:q})\" {RUNNING} > {log:q} 2>&1"
 
 
 def curves_of(wildcards) -> dict[str, str]:
@@ -62,4 +62,4 @@ rule embedding:
         runtime="30m",
     shell:
         "python -m workflow_scripts.embedding --recipe {params.recipe:q} {params.modes:q} {params.curves:q}"
-        " --data $(dirname {input.data:q}) --out $(dirname {output:q}) {RUNNING} > {log:q} 2>&1"
+        " --data \"$(dirname {input.data:q})\" --out \"$(dirname {output:q})\" {RUNNING} > {log:q} 2>&1"

@@ -47,7 +47,7 @@ rule train_together:
         runtime="2h",
     shell:
         "{LEASE} {resources.gpu} -- python -m workflow_scripts.train_together --jobs {params.jobs:q}"
-        " --data $(dirname {input.data:q}) --receipt {output:q} {TRAINING} > {log:q} 2>&1"
+        " --data \"$(dirname {input.data:q})\" --receipt {output:q} {TRAINING} > {log:q} 2>&1"
 
 
 rule train:
@@ -74,5 +74,5 @@ rule train:
         runtime="12h",
     shell:
         "{LEASE} {resources.gpu} -- python -m workflow_scripts.train --job {params.job:q}"
-        " --data $(dirname {input.data:q})"
-        " --out $(dirname {output.metrics:q}) {TRAINING} > {log:q} 2>&1"
+        " --data \"$(dirname {input.data:q})\""
+        " --out \"$(dirname {output.metrics:q})\" {TRAINING} > {log:q} 2>&1"

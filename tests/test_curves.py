@@ -29,7 +29,21 @@ from workflow_scripts.landscape.flat import FlatModel
 from workflow_scripts.training.sampling import epoch_batches
 
 KINDS = ["polygonal", "bezier"]
-SMALL = CurveRecipe(epochs=12, learning_rate=0.1)
+
+
+def curve_recipe(
+    kind: str = "polygonal",
+    bends: int = 1,
+    epochs: int = 100,
+    lr: float = 0.015,
+    momentum: float = 0.9,
+    weight_decay: float = 5e-4,
+) -> CurveRecipe:
+    """A recipe that differs from the paper's where it is told to."""
+    return CurveRecipe(kind, bends, epochs, {"name": "hold_then_linear", "lr": lr}, momentum, weight_decay)
+
+
+SMALL = curve_recipe(epochs=12, lr=0.1)
 
 # ---------------------------------------------------------------------------------------------------------------------
 # coefficients, points, lengths
@@ -197,7 +211,7 @@ def test_a_step_follows_the_gradient_of_the_loss_with_l2_at_the_curves_point(kin
     random = np.random.default_rng(1)
     directions = random.standard_normal((4, *before[1:-1].shape))
     slopes = [(objective(before[1:-1] + 1e-6 * d) - objective(before[1:-1] - 1e-6 * d)) / 2e-6 for d in directions]
-    recipe = CurveRecipe(kind=kind, bends=bends, momentum=0.0, weight_decay=0.3)
+    recipe = curve_recipe(kind=kind, bends=bends, momentum=0.0, weight_decay=0.3)
     step(flat, control_points, torch.zeros(bends, len(flat.weights)).double(), images, labels, t, recipe, rate=1.0)
     moved = before - control_points.numpy()
     assert not moved[[0, -1]].any()
@@ -212,7 +226,7 @@ def test_momentum_is_that_of_sgd():
     bend = nn.Parameter(control_points[1].clone())
     optimizer = torch.optim.SGD([bend], lr=0.2, momentum=0.9)
     momentum = torch.zeros(1, len(flat.weights))
-    recipe = CurveRecipe(weight_decay=0.01)
+    recipe = curve_recipe(weight_decay=0.01)
     for t in (0.2, 0.9, 0.5, 0.7):
         phi = point(torch.stack([control_points[0], bend.detach(), control_points[2]]), t).requires_grad_()
         logits = images.flatten(1) @ phi[:48].view(3, 16).T + phi[48:]
@@ -224,7 +238,7 @@ def test_momentum_is_that_of_sgd():
 
 
 def test_the_rate_is_constant_then_linear_then_a_hundredth():
-    recipe = CurveRecipe()
+    recipe = curve_recipe()
     rates = {epoch: recipe.rate(epoch) / 0.015 for epoch in (1, 50, 70, 90, 100)}
     assert rates == pytest.approx({1: 1.0, 50: 1.0, 70: 0.505, 90: 0.01, 100: 0.01})
 
@@ -237,7 +251,7 @@ def resident() -> ResidentData:
     images = random.integers(0, 120, (120, 4, 4, 1), dtype=np.uint8)
     for image, label in zip(images, labels, strict=True):
         image[:, [0, 3, 1][label]] += 110
-    info = PreparedInfo("bars", 4, 1, 3, 90, 30, 1, False, (0.4,), (0.3,), "drawn", {})
+    info = PreparedInfo("bars", 4, 1, 3, 90, 30, 0, False, (0.4,), (0.3,), "drawn", {})
     return ResidentData(ImageData(images[:90], labels[:90], images[90:], labels[90:], info))
 
 
@@ -265,7 +279,7 @@ def modes(resident) -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize(("kind", "bends"), [("polygonal", 1), ("bezier", 2)])
 def test_training_lowers_the_loss_along_the_curve_and_leaves_the_modes(resident, modes, kind, bends):
     flat = FlatModel(conv_net(dropout=0.0))
-    recipe = CurveRecipe(kind=kind, bends=bends, epochs=20, learning_rate=0.05)
+    recipe = curve_recipe(kind=kind, bends=bends, epochs=20, lr=0.05)
     start, end = (mode.clone() for mode in modes)
     state = train_curve(flat, start, end, batches_of(resident), recipe, 0, save_epochs=[0, 10, 20])
     assert (state.epoch, state.diverged, sorted(state.saved)) == (20, False, [0, 10, 20])
@@ -281,11 +295,11 @@ def test_training_lowers_the_loss_along_the_curve_and_leaves_the_modes(resident,
     for column in ("t", "arc", "loss"):
         np.testing.assert_allclose(segment[column], tables[0][column], rtol=1e-3)
     mean = {epoch: table.query("split == 'train'")["loss"].mean() for epoch, table in tables.items()}
-    assert mean[20] < 0.7 * mean[0]
+    assert mean[20] < 0.5 * mean[0]
 
 
 def test_a_resumed_training_ends_in_the_same_bits(resident, modes):
-    recipe = CurveRecipe(bends=2, epochs=6)
+    recipe = curve_recipe(bends=2, epochs=6)
     files = {}
 
     def keep(epoch, state, loss):
@@ -308,7 +322,7 @@ def test_a_resumed_training_ends_in_the_same_bits(resident, modes):
 
 
 def test_seeds_differ(resident, modes):
-    recipe = CurveRecipe(epochs=1)
+    recipe = curve_recipe(epochs=1)
     one, other = (
         train_curve(FlatModel(conv_net(0.0)), *modes, batches_of(resident), recipe, seed, []) for seed in (0, 1)
     )
@@ -316,7 +330,7 @@ def test_seeds_differ(resident, modes):
 
 
 def test_a_divergence_is_recorded_and_ends_the_training(resident, modes):
-    recipe = CurveRecipe(epochs=6, learning_rate=1e30)
+    recipe = curve_recipe(epochs=6, lr=1e30)
     told = []
     flat = FlatModel(conv_net())
     state = train_curve(

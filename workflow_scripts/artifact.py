@@ -2,12 +2,13 @@
 
     python -m workflow_scripts.artifact --spec spec.json --template notebooks/figure.ipynb --out-dir results/figure_1
 
-The directory then holds notebook.ipynb, notebook.html (it opens without a network) and, for a figure, figure.svg,
-figure.png and values.csv, or, for a table, table.html, table.csv, table.tex and table.md. The specification is
-described in workflow_scripts/plotting/spec.py.
+The directory then holds notebook.ipynb (it can be run again there), notebook.html (it opens without a network) and, for
+a figure, figure.svg, figure.png and values.csv, or, for a table, table.html, table.csv, table.tex and table.md. The
+specification is described in workflow_scripts/plotting/spec.py.
 """
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -29,20 +30,21 @@ ANSI = re.compile(r"\x1b\[[0-9;]*m")
 def main() -> None:
     """Read the arguments, draw the artifact in a temporary place, and copy it out whole."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--spec", type=Path, required=True, help="JSON description of the figure or table")
+    parser.add_argument("--spec", required=True, help="description of the figure or table: JSON, or a .json file")
     parser.add_argument("--template", type=Path, required=True, help="notebook that draws it")
     parser.add_argument("--out-dir", type=Path, required=True, help="directory for the notebook and what it makes")
     parser.add_argument("--root", type=Path, default=Path(), help="where the paths of tables start (default: here)")
     arguments = parser.parse_args()
     spec = read_spec(arguments.spec)
-    expected = (*(TABLE_FILES if "table" in spec else FIGURE_FILES), "notebook.ipynb", "notebook.html")
+    expected = (*(TABLE_FILES if "table" in spec else FIGURE_FILES), "spec.json", "notebook.ipynb", "notebook.html")
     with tempfile.TemporaryDirectory(prefix="artifact-") as place:
-        parameters = {"spec": str(arguments.spec.resolve()), "root": str(arguments.root.resolve())}
-        execute(arguments.template, parameters, Path(place))
-        (Path(place) / "notebook.html").write_text(as_page(Path(place) / "notebook.ipynb"), encoding="utf-8")
+        (Path(place) / "spec.json").write_text(json.dumps(spec, indent=1, ensure_ascii=False), encoding="utf-8")
+        execute(arguments.template, {"spec": "spec.json", "root": str(arguments.root.resolve())}, Path(place))
+        page = as_page(Path(place) / "notebook.ipynb", f"{spec['number']}: {spec['title']}")
+        (Path(place) / "notebook.html").write_text(page, encoding="utf-8")
         if missing := [name for name in expected if not (Path(place) / name).exists()]:
             raise InputError(
-                f"{arguments.template} made no {', '.join(missing)} of {arguments.spec}: "
+                f"{arguments.template} made no {', '.join(missing)} of {spec['id']}: "
                 "give notebooks/figure.ipynb for a figure and notebooks/table.ipynb for a table"
             )
         for name in expected:
@@ -76,18 +78,23 @@ def execute(template: Path, parameters: dict[str, str], place: Path) -> None:
         if error.ename == "InputError":
             raise InputError(error.evalue) from None
         print(ANSI.sub("", "\n".join(error.traceback)), file=sys.stderr)
-        sentence = f"{template}, cell {error.cell_index + 1}, failed with {error.ename}: {error.evalue}"
+        # Counted from 1 in the template: the executed copy has one more cell before, with the parameters.
+        sentence = f"{template}, cell {error.cell_index}, failed with {error.ename}: {error.evalue}"
         raise InputError(f"{sentence}; its traceback is above") from None
     except DeadKernelError:
         raise InputError(f"{template} lost its Python process: it was killed, most likely for want of memory") from None
 
 
-def as_page(notebook: Path) -> str:
+def as_page(notebook: Path, title: str) -> str:
     """An executed notebook as one self-contained HTML page."""
+    import nbformat
     from nbconvert.exporters.html import HTMLExporter
 
     page = PACKAGE.parent / "notebooks" / "page"
-    return HTMLExporter(template_name=page.name, extra_template_basedirs=[str(page.parent)]).from_filename(notebook)[0]
+    exporter = HTMLExporter(template_name=page.name, extra_template_basedirs=[str(page.parent)])
+    node = nbformat.read(notebook, as_version=4)
+    node.metadata["title"] = title
+    return exporter.from_notebook_node(node)[0]
 
 
 if __name__ == "__main__":

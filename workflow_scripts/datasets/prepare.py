@@ -34,7 +34,7 @@ def prepare(name: str, out: str | Path, source: str | Path | None = None) -> Pre
     InputError : the name is unknown, the publisher cannot be reached, something in the source is wrong (every problem
         is told), or `out` holds something else.
     """
-    out, source = Path(out), source and Path(source)
+    out, source = Path(out), None if source is None else Path(source)
     check_destination(out, source)
     if source is not None:
         arrays, info = open_source(source, name)

@@ -127,8 +127,8 @@ KINDS: dict[str, Kind] = {
             "label_b": Column("text", "name of the operation"),
             "similarity": Column("real", "mean canonical correlation, 0 to 1"),
             "floor": Column("real", "the same statistic for independent data of this size: similarity of no meaning"),
-            "rank_a": Column("integer", "directions kept by the SVD of layer a"),
-            "rank_b": Column("integer", "directions kept by the SVD of layer b"),
+            "rank_a": Column("real", "directions kept by the SVD of layer a, mean over frequencies"),
+            "rank_b": Column("real", "directions kept by the SVD of layer b, mean over frequencies"),
             "n": Column("integer", "samples that the correlations were computed on"),
         },
     ),
@@ -167,7 +167,9 @@ def write_table(
     described = json.dumps({"kind": kind, "status": status, "provenance": dict(provenance or {})}, sort_keys=True)
     table = pa.Table.from_pandas(frame[list(columns)], schema, preserve_index=False)
     with whole_file(path) as temporary:
-        pq.write_table(table.replace_schema_metadata({METADATA_KEY: described.encode()}), temporary)
+        pq.write_table(
+            table.replace_schema_metadata({METADATA_KEY: described.encode()}), temporary, write_page_checksum=True
+        )
 
 
 def read_table(path: str | os.PathLike, kind: str) -> Table:
@@ -176,7 +178,7 @@ def read_table(path: str | os.PathLike, kind: str) -> Table:
     if not path.is_file():
         raise InputError(f"there is no {kind} table at {path}; make it by running the analysis that writes it")
     try:
-        stored = pq.ParquetFile(path).read()
+        stored = pq.ParquetFile(path, page_checksum_verification=True).read()
         described = json.loads((stored.schema.metadata or {})[METADATA_KEY])
         found, status, provenance = described["kind"], described["status"], described["provenance"]
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:

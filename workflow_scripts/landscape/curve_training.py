@@ -11,24 +11,24 @@ from torch.nn import functional as F
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.landscape.curves import coefficients, point, straight
 from workflow_scripts.landscape.flat import FlatModel
+from workflow_scripts.recipes.schedules import learning_rate
 from workflow_scripts.training.sampling import generator
 
 
 @dataclass(frozen=True)
 class CurveRecipe:
-    """How a curve is trained; the defaults are those of Gotmare et al. 2019 with one bend."""
+    """How a curve is trained; `schedule` is a schedule's declaration, followed epoch by epoch as in Garipov's code."""
 
-    kind: str = "polygonal"
-    bends: int = 1
-    epochs: int = 100
-    learning_rate: float = 0.015
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
+    kind: str
+    bends: int
+    epochs: int
+    schedule: dict
+    momentum: float
+    weight_decay: float
 
     def rate(self, epoch: int) -> float:
-        """Learning rate of epoch 1, 2, ...: constant to half, linear to 1 % at nine tenths, then constant."""
-        share = epoch / self.epochs
-        return self.learning_rate * (1.0 - 0.99 * min(max((share - 0.5) / 0.4, 0.0), 1.0))
+        """Learning rate of epoch 1, 2, ..."""
+        return learning_rate(self.schedule, epoch, 1, self.epochs)
 
 
 @dataclass

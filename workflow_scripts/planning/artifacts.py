@@ -1,5 +1,6 @@
 """From artifact declarations to the specification that a notebook draws: references become paths of tidy tables."""
 
+import os
 from dataclasses import dataclass
 
 from workflow_scripts.planning.analyses import KINDS, Analysis, AnalysisResolver
@@ -76,8 +77,6 @@ class ArtifactResolver:
                 resolved.update(self._tables(key, value, where, analyses))
             elif key == "minus":
                 resolved["minus"] = self._tables("similarity", value, where, analyses).get("table")
-            elif key == "reported":
-                resolved["reported"] = self._reported(value, where)
             else:
                 resolved[key] = self._resolve_references(value, where, runs, analyses)
         return resolved
@@ -89,21 +88,14 @@ class ArtifactResolver:
         analyses[analysis.id] = analysis
         return self.paths.tables(kind, analysis.id)
 
-    def _reported(self, declared: dict, where: str) -> dict[str, float]:
-        """Values of the paper's reported.csv: {id, row, columns: {statistic: column}} → {statistic: value}."""
-        found = {}
-        for statistic, column in declared["columns"].items():
-            key = (declared["id"], str(declared["row"]), column)
-            if key in self.paper.reported:
-                found[statistic] = self.paper.reported[key]
-            else:
-                self.problems.append(
-                    f"{where} takes {key} from reported.csv, where there is no such id, row and column"
-                )
-        return found
-
     def _check(self, spec: dict, where: str) -> None:
-        parts = spec.get("panels") or [spec.get("table")]
-        self.problems += [
-            f"{where}: {found}" for number, part in enumerate(parts, 1) for found in panels.problems(part, number)
-        ]
+        """What the panels' schema finds, and reported values that the paper does not print."""
+        if "table" in spec:
+            self.problems += [f"{where}: {found}" for found in panels.problems(spec["table"], 1, kinds=("summary",))]
+            spec["reported"] = os.path.relpath(self.paper.folder / "reported.csv")
+            for row in spec["table"].get("rows", []):
+                for key in row.get("reported", {}).values():
+                    if tuple(key) not in self.paper.reported:
+                        self.problems.append(f"{where}: reported.csv has no id, row and column {', '.join(key)}")
+        for number, panel in enumerate(spec.get("panels", []), 1):
+            self.problems += [f"{where}: {found}" for found in panels.problems(panel, number)]

@@ -14,7 +14,7 @@ PAPER_FILES = ("paper", "runs", "analyses", "artifacts")
 class PaperDeclaration:
     """The documents of one paper's folder, as they were read.
 
-    reported : the numbers that the paper prints, by (id, row, column) of reported.csv.
+    reported : keys (id, row, column) of the numbers that the paper prints, in reported.csv.
     """
 
     name: str
@@ -23,7 +23,7 @@ class PaperDeclaration:
     runs: dict
     analyses: dict
     artifacts: dict
-    reported: dict[tuple[str, str, str], float]
+    reported: frozenset[tuple[str, str, str]]
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,10 @@ def _read_paper(root: Path, name: str) -> tuple[dict, list[str]]:
     return documents, found
 
 
-def read_reported(folder: Path) -> dict[tuple[str, str, str], float]:
-    """Numbers that a paper prints, by (id, row, column); none where the folder has no reported.csv."""
+def read_reported(folder: Path) -> frozenset[tuple[str, str, str]]:
+    """Keys (id, row, column) of the numbers that a paper prints; none where the folder has no reported.csv."""
     path = folder / "reported.csv"
     if not path.exists():
-        return {}
+        return frozenset()
     with path.open(encoding="utf-8", newline="") as file:
-        return {(row["id"], row["row"], row["column"]): float(row["value"]) for row in csv.DictReader(file)}
+        return frozenset((row["id"], row["row"], row["column"]) for row in csv.DictReader(file))

@@ -76,7 +76,7 @@ class Sources:
                     "kind": kind,
                     "state": table.status["state"] if table else NOT_RUN,
                     "rows": len(table.frame) if table else 0,
-                    "commit": table.provenance.get("git", {}).get("commit", "unknown")[:12] if table else "",
+                    "commit": _commit(table) if table else "",
                     "scale": table.provenance.get("scale", "unknown") if table else "",
                     "made": table.provenance.get("time", "unknown") if table else "",
                 }
@@ -92,3 +92,8 @@ class Sources:
     def seeds(self) -> list[int]:
         """Seeds of all runs that the tables rest on."""
         return sorted({seed for table in self._read.values() if table for seed in table.provenance.get("seeds", [])})
+
+
+def _commit(table: Table) -> str:
+    git = table.provenance.get("git", {"commit": "unknown", "dirty": False})
+    return f"{git['commit'][:12]}{' (dirty)' if git['dirty'] is True else ''}"

@@ -1,4 +1,4 @@
-"""What to draw: the JSON file that describes one figure or table of a paper.
+"""What to draw: the JSON that describes one figure or table of a paper.
 
     {"id": "gotmare2019_figure_1", "paper": "gotmare2019", "number": "Figure 1", "title": "...", "caption": "...",
      "section": "2.1.1", "scale": "demo", "data": "digits", "layout": {"columns": 3},
@@ -11,28 +11,25 @@ values, `"reported"`, the path of the paper's reported.csv. `caption`, `section`
 plotting/panels/__init__.py.
 """
 
-import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from workflow_scripts.base.arguments import read_json
 from workflow_scripts.base.errors import InputError
-from workflow_scripts.plotting import panels, style
+from workflow_scripts.plotting import panels
 
 NEEDED = ("id", "paper", "number", "title", "scale")
 
 
-def read_spec(path: str | os.PathLike) -> dict[str, Any]:
-    """Read and check the description of an artifact. Raises InputError naming everything that is wrong with it."""
-    try:
-        spec = json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"there is no file {path}: give the JSON description of a figure or table") from None
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON ({error}): give the description of a figure or table") from None
-    if not isinstance(spec, dict):
-        raise InputError(f"{path} must hold one JSON mapping that describes a figure or table")
+def read_spec(given: str | os.PathLike) -> dict[str, Any]:
+    """The description of an artifact: JSON, or the path of a .json file that holds it.
+
+    Raises InputError naming everything that is wrong with it.
+    """
+    given = os.fspath(given)
+    spec = read_json(given, ())
+    where = given if given.endswith(".json") else "the specification"
     problems = [f"{key} is missing" for key in NEEDED if not isinstance(spec.get(key), str)]
     if ("panels" in spec) == ("table" in spec):
         problems.append("exactly one of panels and table is needed")
@@ -44,7 +41,7 @@ def read_spec(path: str | os.PathLike) -> dict[str, Any]:
         for number, panel in enumerate(spec["panels"], 1):
             problems += panels.problems(panel, number)
     if problems:
-        raise InputError.together(f"{path} does not describe a figure or table", problems)
+        raise InputError.together(f"{where} does not describe a figure or table", problems)
     return spec
 
 
@@ -58,7 +55,7 @@ def _table_problems(spec: Mapping[str, Any]) -> list[str]:
 def heading(spec: Mapping[str, Any]) -> str:
     """Title, stamp and caption in Markdown, for the top of a notebook."""
     where = f", section {spec['section']}" if spec.get("section") else ""
-    stamp = style.scale_stamp(spec["scale"], spec.get("data"))
+    stamp = scale_stamp(spec["scale"], spec.get("data"))
     parts = [
         f"## {spec['number']}: {spec['title']}",
         f"*{spec['paper']}{where}*",
@@ -66,3 +63,11 @@ def heading(spec: Mapping[str, Any]) -> str:
         spec.get("caption", ""),
     ]
     return "\n\n".join(filter(None, parts))
+
+
+def scale_stamp(scale: str, data: str | None = None) -> str:
+    """What every figure and table says when it is not of the paper's scale; empty at the paper's scale."""
+    if scale == "paper":
+        return ""
+    what = ", ".join(filter(None, [data, "narrow networks"]))
+    return f"{scale.upper()} – {what}: shapes only, not the paper's numbers"

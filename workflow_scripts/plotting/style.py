@@ -11,6 +11,8 @@ from matplotlib.axis import Axis
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from workflow_scripts.plotting.spec import scale_stamp
+
 # Okabe & Ito's palette, which seaborn calls "colorblind" in its own shades; its yellow is too light for a line.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444")
 INK, FAINT, ALARM = "#222222", "#8A8A8A", "#B03A2E"
@@ -102,18 +104,12 @@ def weights_label(label: str) -> str:
     return re.sub(r"^w(\d+(?:-\d+)?)$", r"$w_{\1}$", label)
 
 
-def scale_stamp(scale: str, data: str | None = None) -> str:
-    """What every figure and table says when it is not of the paper's scale; empty at the paper's scale."""
-    if scale == "paper":
-        return ""
-    what = ", ".join(filter(None, [data, "narrow networks"]))
-    return f"{scale.upper()} – {what}: shapes only, not the paper's numbers"
-
-
 def demo_stamp(figure: Figure, scale: str, data: str | None = None) -> None:
     """Stamp a figure that is not of the paper's scale, above its panels."""
     if text := scale_stamp(scale, data):
         tint = {"boxstyle": "round,pad=0.35", "facecolor": "#FBEEEC", "edgecolor": ALARM, "linewidth": 0.6}
         text = text if figure.get_figwidth() > 4.8 else text.replace(": ", ":\n")
         figure.set_figheight(figure.get_figheight() + 0.12 * (2 + text.count("\n")))
-        figure.suptitle(text, x=0.995, ha="right", fontsize=7, fontweight="bold", color=ALARM, bbox=tint)
+        figure.suptitle(
+            text, x=1 - 0.07 / figure.get_figwidth(), ha="right", fontsize=7, fontweight="bold", color=ALARM, bbox=tint
+        )

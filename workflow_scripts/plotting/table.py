@@ -9,6 +9,7 @@ rows            list of {label, tables}, optionally {reported: {best: [id, row, 
                 names rows of the paper's reported.csv (the path `reported` of the specification); std takes its std
 """
 
+import html
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from workflow_scripts.evidence.reported import read_reported, reported_row
 from workflow_scripts.evidence.statistics import BETTER, Summary, summarise
 from workflow_scripts.plotting import style
 from workflow_scripts.plotting.sources import Sources
+from workflow_scripts.plotting.spec import scale_stamp
 
 NOTHING = "–"
 LATEX = str.maketrans({character: f"\\{character}" for character in "&%_#"})
@@ -68,9 +70,10 @@ def caption(spec: Mapping[str, Any], tables: Sources) -> str:
     rows = [_reported(spec, tables, key) for row in spec["table"]["rows"] for key in row.get("reported", {}).values()]
     told = dict.fromkeys(f"{row['source']} ({row['note']})" if row["note"] else row["source"] for row in rows)
     metric = style.metric_label(spec["table"]["metric"], spec["table"].get("split", "test"))
+    stamp = scale_stamp(spec["scale"], spec.get("data"))
     parts = [
         f"{spec['number']}: {spec['title']}. {metric}.",
-        style.scale_stamp(spec["scale"], spec.get("data")) and f"{style.scale_stamp(spec['scale'], spec.get('data'))}.",
+        f"{stamp}." if stamp else "",
         f"Reported: {'; '.join(told)}." if told else "",
     ]
     return " ".join(filter(None, parts))
@@ -86,7 +89,8 @@ def styled(shown: pd.DataFrame, above: str, name: str) -> Any:
         {"selector": "td.col0", "props": "text-align: left"},
         {"selector": "tbody tr:last-child td", "props": "border-bottom: 1px solid #999"},
     ]
-    table = shown.style.hide(axis="index").set_caption(above).set_table_styles(rules)
+    table = shown.style.hide(axis="index").set_caption(html.escape(above)).set_table_styles(rules)
+    table.format(escape="html").format_index(escape="html", axis=1)
     table.set_uuid(name)
     table.cell_ids = False
     return table

@@ -14,10 +14,10 @@ ANGLE, ANGLE_WEIGHT = (NODES + 1) * np.pi / 2, WEIGHTS * np.pi / 2
 def floor(rank_a: int, rank_b: int, n: int, is_complex: bool = False) -> float:
     """Expected mean canonical correlation of two independent Gaussian samples of these ranks over n centred images.
 
-    Squared correlations follow the Jacobi ensemble. Their limit law is Wachter's (1980, Annals of Statistics 8,
-    eq. 2.3); real data add the 1/n term of Jacobi's orthogonal ensemble, as Bai & Silverstein (2004) give it for
-    sample covariances. One correlation alone is exact: its square is a beta variable. Within 1 % of simulations for
-    three correlations and more, within 3 % for two; 1 as soon as one rank reaches n - 1, NaN if one is zero.
+    Squared correlations follow the Jacobi ensemble. Their limit law is Wachter's (1980, Annals of Statistics 8); real
+    data add the next term in 1/n, which has the form that Bai & Silverstein (2004, Annals of Probability 32) give for
+    sample covariances. One correlation alone is exact: its square is a beta variable. Against simulation the error is
+    below .01, and below 1.3 % from four correlations on. 1 as soon as one rank reaches n - 1; NaN if one is zero.
 
     Parameters
     ----------

@@ -22,6 +22,7 @@ from workflow_scripts.representation.spectrum import Frequency, Spectrum, freque
 from workflow_scripts.representation.svcca import Average, basis
 
 Pair = tuple[int, int]  # indices of an operation of either network
+Meetings = dict[Frequency, dict[Pair, int]]  # the pairs that have a frequency, and how often it counts for each
 
 BUDGET = 2 * 2**30
 """Bytes for the coefficients of both networks, on the models' device."""
@@ -61,11 +62,7 @@ def compare(
     averages = {pair: Average() for pair in _pairs(a, b, diagonal_only)}
     meetings = _meetings(averages, a, b)
     for chunk in _chunks(meetings, a, b, budget):
-        bases_a = a.bases({frequency: {i for i, _ in meetings[frequency]} for frequency in chunk})
-        bases_b = b.bases({frequency: {j for _, j in meetings[frequency]} for frequency in chunk})
-        for frequency in chunk:
-            for (i, j), weight in meetings[frequency].items():
-                averages[i, j].add(bases_a[i, frequency], bases_b[j, frequency], weight)
+        _meet({frequency: meetings[frequency] for frequency in chunk}, a, b, averages)
     return pd.DataFrame(
         {
             "layer_a": i,
@@ -119,6 +116,15 @@ class _Network:
         )
 
 
+def _meet(meetings: Meetings, a: _Network, b: _Network, averages: dict[Pair, Average]) -> None:
+    """Add some frequencies to the averages; their bases are gone before those of the next are made."""
+    bases_a = a.bases({frequency: {i for i, _ in pairs} for frequency, pairs in meetings.items()})
+    bases_b = b.bases({frequency: {j for _, j in pairs} for frequency, pairs in meetings.items()})
+    for frequency, pairs in meetings.items():
+        for (i, j), weight in pairs.items():
+            averages[i, j].add(bases_a[i, frequency], bases_b[j, frequency], weight)
+
+
 def _pairs(a: _Network, b: _Network, diagonal_only: bool) -> list[Pair]:
     """The pairs of operations to compare, by index."""
     size_a, size_b = len(a.operations), len(b.operations)
@@ -132,8 +138,8 @@ def _pairs(a: _Network, b: _Network, diagonal_only: bool) -> list[Pair]:
     return [(i, i) for i in range(size_a)]
 
 
-def _meetings(pairs: Iterable[Pair], a: _Network, b: _Network) -> dict[Frequency, dict[Pair, int]]:
-    """The pairs that meet at each frequency, with the number of times it counts for them."""
+def _meetings(pairs: Iterable[Pair], a: _Network, b: _Network) -> Meetings:
+    """All frequencies, with the pairs that meet there."""
     meetings = defaultdict(dict)
     for i, j in pairs:
         for frequency, weight in frequencies(a.sides[i], b.sides[j]).items():
@@ -141,7 +147,7 @@ def _meetings(pairs: Iterable[Pair], a: _Network, b: _Network) -> dict[Frequency
     return meetings
 
 
-def _chunks(meetings: dict[Frequency, dict], a: _Network, b: _Network, budget: int) -> Iterator[list[Frequency]]:
+def _chunks(meetings: Meetings, a: _Network, b: _Network, budget: int) -> Iterator[list[Frequency]]:
     """Frequencies whose coefficients fit the budget together, at least one; alike ones, which share layers, meet."""
     sizes = {
         frequency: a.size({i for i, _ in pairs}, frequency) + b.size({j for _, j in pairs}, frequency)

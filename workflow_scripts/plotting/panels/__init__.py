@@ -49,11 +49,12 @@ embedding           modes and bends placed by t-SNE
 An artifact may say `layout: {columns: 3, panel_size: [width, height]}`.
 """
 
+import contextlib
 import functools
 import importlib
 import pkgutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -86,9 +87,8 @@ def problems(panel: Any, number: int, kinds: tuple[str, ...] = KINDS) -> list[st
         for error in sorted(validator.iter_errors(panel), key=lambda error: list(map(str, error.absolute_path)))
     ]
     labels = [series["label"] for series in panel.get("series", [])] if not found else []
-    return found + [
-        f"panel {number}: two series are called {label!r}" for label in set(labels) if labels.count(label) > 1
-    ]
+    twice = sorted({label for label in labels if labels.count(label) > 1})
+    return found + [f"panel {number}: two series are called {label!r}" for label in twice]
 
 
 @functools.cache
@@ -100,8 +100,20 @@ def _schema() -> dict[str, Any]:
 
 @functools.cache
 def _validator(kind: str) -> Any:
-    # jsonschema builds a grammar of URIs, which costs more than drawing a figure, unless the package is missing.
-    sys.modules.setdefault("rfc3987_syntax", None)
-    from jsonschema import Draft202012Validator
+    with _without_uri_grammar():
+        from jsonschema import Draft202012Validator
 
     return Draft202012Validator({"$ref": f"#/$defs/{kind}", "$defs": _schema()["$defs"]})
+
+
+@contextlib.contextmanager
+def _without_uri_grammar() -> Iterator[None]:
+    """Keep jsonschema from its optional grammar of URIs: building that costs more than drawing a figure."""
+    unwanted = "rfc3987_syntax" not in sys.modules
+    if unwanted:
+        sys.modules["rfc3987_syntax"] = None
+    try:
+        yield
+    finally:
+        if unwanted:
+            del sys.modules["rfc3987_syntax"]
