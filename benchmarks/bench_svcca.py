@@ -2,7 +2,7 @@
 
 The usual way takes each pair of layers by itself: the whole transform, and at each of its frequencies two singular
 value decompositions and one of the product. Ours decomposes each layer once and each conjugate pair of frequencies
-once. Run with `OMP_NUM_THREADS=1 python -m benchmarks.bench_svcca`; it takes about two minutes.
+once. Run with `OMP_NUM_THREADS=1 python -m benchmarks.bench_svcca`; it takes a minute or two.
 """
 
 import itertools

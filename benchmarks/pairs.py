@@ -1,8 +1,8 @@
 """Timing two ways of doing the same, fairly: alternately, so that a slow minute of the machine hits both."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 from statistics import median
 
 
@@ -13,9 +13,6 @@ class Ratio:
     ours_s: float
     usual_s: float
     ratio: float
-
-    def __str__(self) -> str:
-        return f"{self.ratio:.2f}x (ours {self.ours_s:.3f} s, usual {self.usual_s:.3f} s)"
 
 
 def ratio(ours: Callable[[], object], usual: Callable[[], object], repeats: int = 5) -> Ratio:
@@ -29,3 +26,32 @@ def ratio(ours: Callable[[], object], usual: Callable[[], object], repeats: int 
             times[way].append(time.perf_counter() - begin)
     ours_s, usual_s = median(times[ours]), median(times[usual])
     return Ratio(ours_s, usual_s, usual_s / ours_s)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One row of the table.
+
+    ours, usual : do the same work, and have finished when they return.
+    agree : raises an AssertionError unless both come to the same numbers.
+    """
+
+    what: str
+    ours: Callable[[], object]
+    usual: Callable[[], object]
+    agree: Callable[[], None]
+    repeats: int = 5
+
+    def row(self) -> dict:
+        """Check that both agree, then time them: {"what", "ours_s", "usual_s", "ratio"}."""
+        self.agree()
+        return {"what": self.what, **asdict(ratio(self.ours, self.usual, self.repeats))}
+
+
+def timed(comparisons: Iterable[Comparison]) -> list[dict]:
+    """The rows of all comparisons, each told as it ends, for they take their time."""
+    rows = []
+    for comparison in comparisons:
+        rows.append(comparison.row())
+        print(f"{rows[-1]['ratio']:8.2f} x  {comparison.what}", flush=True)
+    return rows

@@ -1,15 +1,15 @@
 """Run a command with a GPU of its own: `python -m workflow_scripts.lease --gpus 1 -- COMMAND ...`.
 
 The workflow's scheduler counts GPUs but assigns none. This wrapper locks a file for each device that it leases, sets
-CUDA_VISIBLE_DEVICES and becomes the command. Any death frees the lock; a forked child that outlives the command keeps it
-until it dies too (one that closes the files it inherits, as those of Python's subprocess do, does not). It leases among
-the devices of an existing CUDA_VISIBLE_DEVICES, waits while all are taken, and hides all devices for `--gpus 0`.
+CUDA_VISIBLE_DEVICES and becomes the command. Any death frees the lock; a forked child that outlives the command keeps
+it until it dies too (one that closes the files it inherits, as children of Python's subprocess do, does not). Leased
+are the devices of an existing CUDA_VISIBLE_DEVICES; while all are taken it waits, and `--gpus 0` hides all of them.
 
-With `--share N` up to N commands, all of which allow it, run on one device; a command without it is alone on its own.
+With `--share N` up to N commands, all of which allow it, run on one device; a command without it has its own alone.
 
 Leases hold between all pipelines and all users of a machine, so the lock files lie in a folder of /tmp that is open to
-all: not below the results, which machines may share, nor in $TMPDIR, which may differ between two shells. Within a Slurm
-job the devices that Slurm assigned are leased among that job's own commands, since Slurm may count each job's from 0.
+all: not below the results, which machines may share, nor in $TMPDIR, which may differ between two shells. Within a
+Slurm job the devices that Slurm assigned are leased among its own commands, since Slurm may count each job's from 0.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def lease(count: int, locks: Path = LOCKS, share: int = 1) -> list[str]:
 
     Parameters
     ----------
-    share : how many leases a device takes, all of which allow as many; emptier devices are taken first.
+    share : how many leases that allow it a device takes; they are spread over the devices first.
 
     Raises
     ------
@@ -58,8 +58,8 @@ def lease(count: int, locks: Path = LOCKS, share: int = 1) -> list[str]:
     available = devices()
     if len(available) < count:
         raise InputError(
-            f"--gpus {count} is more than can be seen here ({', '.join(available) or 'none'}); lower the rule's resource "
-            "gpu (--resources gpu=N, or set-resources in the profile), or mend CUDA_VISIBLE_DEVICES"
+            f"--gpus {count} is more than can be seen here ({', '.join(available) or 'none'}); lower the rule's "
+            "resource gpu (--resources gpu=N, or set-resources in the profile), or mend CUDA_VISIBLE_DEVICES"
         )
     for attempt in itertools.count():
         held: dict[str, list[int]] = {}
@@ -71,11 +71,8 @@ def lease(count: int, locks: Path = LOCKS, share: int = 1) -> list[str]:
         for descriptor in itertools.chain(*held.values()):  # never wait while holding: two could wait for each other
             os.close(descriptor)
         if attempt == 0:
-            print(
-                f"waiting for {count} of the GPUs {', '.join(available)}, leased in {locks}",
-                file=sys.stderr,
-                flush=True,
-            )
+            names = ", ".join(available)
+            print(f"waiting for {count} of the GPUs {names}, which are leased in {locks}", file=sys.stderr, flush=True)
         time.sleep(POLL_SECONDS * random.uniform(0.5, 1.5))
 
 

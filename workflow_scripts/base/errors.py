@@ -13,4 +13,4 @@ class InputError(Exception):
     def together(cls, what: str, problems: Iterable[str]) -> "InputError":
         """Join problems that were found in one pass, so that they are mended in one pass too."""
         problems = list(problems)
-        return cls("\n".join([f"{what}:"] + [f"  - {problem}" for problem in problems]))
+        return cls("\n".join([f"{what}:"] + ["  - " + problem.replace("\n", "\n  ") for problem in problems]))

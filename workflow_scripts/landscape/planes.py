@@ -70,9 +70,12 @@ class Plane:
         return self.origin + x * self.u + y * self.v
 
     def grid(self, n: int = 21, margin: float = 0.2) -> tuple[np.ndarray, np.ndarray]:
-        """Coordinates x (n,) and y (n,) around the three points, `margin` of their extent beyond them on each side."""
+        """Coordinates x (n,) and y (n,) around the three points, beyond them by `margin` of their larger extent.
+
+        One margin for both axes: the plane of a bend near the segment is no thin strip that the iterates leave.
+        """
         low, high = self.corners.min(axis=0), self.corners.max(axis=0)
-        edge = margin * (high - low)
+        edge = margin * (high - low).max()
         x, y = np.linspace(low - edge, high + edge, n).T
         return x, y
 

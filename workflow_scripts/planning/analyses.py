@@ -72,17 +72,22 @@ class AnalysisResolver:
             return None
         return [(run, {"run": run.id, "at": label, "name": _short(run)}) for run, label in found]
 
+    def _alike(self, recipes: list[dict], where: str) -> bool:
+        """Whether all are of one model and data set, as points of one weight space must be; a problem where not."""
+        for key in ("model", "data"):
+            for other in recipes[1:]:
+                if other[key] != recipes[0][key]:
+                    self.problems.append(f"{where} joins networks of different {key}: {recipes[0][key]} and {other[key]}")
+                    return False
+        return True
+
     def _curve(self, name: str, settings: dict, where: str) -> Analysis | None:
         ends = self._endpoints(settings, ("start", "end"), where)
         if ends is None:
             return None
         (first, start), (second, end) = ends
-        for key in ("model", "data"):
-            if first.recipe[key] != second.recipe[key]:
-                self.problems.append(
-                    f"{where} joins networks of different {key}: {first.recipe[key]} and {second.recipe[key]}"
-                )
-                return None
+        if not self._alike([first.recipe, second.recipe], where):
+            return None
         batch = self.scale.batch_size(settings["batch_size"])
         schedule = in_epochs(scaled_rates(settings["schedule"], first.rate_factor), first.paper_steps_per_epoch)
         self.problems += [f"{where}: schedule {problem}" for problem in schedules.check(schedule, settings["epochs"])]
@@ -110,6 +115,8 @@ class AnalysisResolver:
         if curve is None or not iterates:
             return None
         run = iterates[0]
+        if not self._alike([curve.recipe, run.recipe], f"{where}.iterates"):
+            return None
         labels = [f"epoch-{epoch}" for epoch in range(1, run.recipe["epochs"] + 1)]
         run.checkpoints.update({label: run.step(label) for label in labels})
         recipe = {
@@ -145,7 +152,7 @@ class AnalysisResolver:
 
     def _embedding(self, name: str, settings: dict, where: str) -> Analysis | None:
         curves = [self.find("curve", curve, where) for curve in settings["curves"]]
-        if None in curves:
+        if None in curves or not self._alike([curve.recipe for curve in curves], where):
             return None
         ends = {}
         for curve in curves:

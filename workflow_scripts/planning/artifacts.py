@@ -9,6 +9,8 @@ from workflow_scripts.planning.paths import Paths
 from workflow_scripts.planning.runs import Run, RunResolver
 from workflow_scripts.plotting import panels
 
+UNKNOWN = "unknown"  # stands for a run or analysis that has been told to be missing, so that no panel complains again
+
 
 @dataclass
 class Artifact:
@@ -71,12 +73,14 @@ class ArtifactResolver:
             if key in ("run", "runs"):
                 found = self.runs.find(value, where)
                 runs.update({run.id: run for run in found})
-                tables = [str(self.paths.metrics(run.id)) for run in found]
-                resolved.update({"table": tables[0] if tables else None} if key == "run" else {"tables": tables})
+                tables = [str(self.paths.metrics(run.id)) for run in found] or [UNKNOWN]
+                resolved.update({"table": tables[0]} if key == "run" else {"tables": tables})
             elif key in KINDS and isinstance(value, str):
                 resolved.update(self._tables(key, value, where, analyses))
+                if key == "curve" and "epoch" in node and node.get("path") != "segment":
+                    self._check_epoch(value, node["epoch"], where)
             elif key == "minus":
-                resolved["minus"] = self._tables("similarity", value, where, analyses).get("table")
+                resolved["minus"] = self._tables("similarity", str(value), where, analyses)["table"]
             else:
                 resolved[key] = self._resolve_references(value, where, runs, analyses)
         return resolved
@@ -84,18 +88,29 @@ class ArtifactResolver:
     def _tables(self, kind: str, name: str, where: str, analyses: dict) -> dict[str, str]:
         analysis = self.analyses.find(kind, name, where)
         if analysis is None:
-            return {}
+            return self.paths.tables(kind, UNKNOWN)
         analyses[analysis.id] = analysis
         return self.paths.tables(kind, analysis.id)
 
+    def _check_epoch(self, curve: str, epoch: object, where: str) -> None:
+        """A figure can show a curve at the epochs at which its bends are saved."""
+        analysis = self.analyses.find("curve", curve, where)
+        if analysis is not None and epoch not in analysis.recipe["save"]:
+            saved = ", ".join(map(str, analysis.recipe["save"]))
+            self.problems.append(f"{where} shows epoch {epoch} of the curve {curve!r}; saved are {saved}")
+
     def _check(self, spec: dict, where: str) -> None:
         """What the panels' schema finds, and reported values that the paper does not print."""
+        found = [problem for number, panel in enumerate(spec.get("panels", []), 1) for problem in panels.problems(panel, number)]
         if "table" in spec:
-            self.problems += [f"{where}: {found}" for found in panels.problems(spec["table"], 1, kinds=("summary",))]
             spec["reported"] = os.path.relpath(self.paper.folder / "reported.csv")
-            for row in spec["table"].get("rows", []):
-                for key in row.get("reported", {}).values():
-                    if tuple(key) not in self.paper.reported:
-                        self.problems.append(f"{where}: reported.csv has no id, row and column {', '.join(key)}")
-        for number, panel in enumerate(spec.get("panels", []), 1):
-            self.problems += [f"{where}: {found}" for found in panels.problems(panel, number)]
+            found += panels.problems(spec["table"], 1, kinds=("summary",)) or self._not_printed(spec["table"])
+        self.problems += [f"{where}: {problem}" for problem in found]
+
+    def _not_printed(self, table: dict) -> list[str]:
+        keys = [key for row in table["rows"] for key in row.get("reported", {}).values()]
+        return [
+            f"reported.csv has no id, row and column {', '.join(key)}"
+            for key in keys
+            if tuple(key) not in self.paper.reported
+        ]

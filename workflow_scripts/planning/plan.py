@@ -70,6 +70,7 @@ def make_plan(config: dict, root: Path) -> Plan:
     declared = declarations.read(config, root)
     data_sets, problems = own_data(config["data"]["sources"])
     scale = Scale(config["scale"], declared.scale, data_sets)
+    problems += scale.problems(declared.papers)
     paths = Paths(Path(config["results"]), Path(config["data"]["folder"]))
     runs: dict[str, Run] = {}
     analyses: dict[str, Analysis] = {}

@@ -11,6 +11,12 @@ from workflow_scripts.recipes.canonical import fingerprint
 from workflow_scripts.recipes.merge import merge
 
 
+OPTIMIZER_OPTIONS = {
+    "sgd": ("name", "momentum", "weight_decay", "nesterov"),
+    "adam": ("name", "betas", "eps", "weight_decay"),
+}
+
+
 @dataclass
 class Run:
     """One training of one model with one seed.
@@ -47,9 +53,12 @@ class Run:
 
     def step(self, label: str) -> int:
         """The step at this scale of "epoch-n" or "iteration-n" of the paper."""
+        return round(self.epochs(label) * self.steps_per_epoch)
+
+    def epochs(self, label: str) -> float:
+        """Where in the training "epoch-n" or "iteration-n" of the paper lies."""
         unit, number = label.split("-")
-        epochs = int(number) if unit == "epoch" else int(number) / self.paper_steps_per_epoch
-        return round(epochs * self.steps_per_epoch)
+        return int(number) if unit == "epoch" else int(number) / self.paper_steps_per_epoch
 
     def job(self) -> dict:
         """What the training job is told; its canonical JSON is the job's only parameter."""
@@ -62,11 +71,16 @@ class RunResolver:
     def __init__(self, paper: PaperDeclaration, scale: Scale):
         self.paper, self.scale = paper, scale
         self.problems: list[str] = []
-        self._declared = {
-            name: (experiment, merge(merge(paper.runs["defaults"], group.get("common", {})), declared or {}))
-            for experiment, group in paper.runs["experiments"].items()
-            for name, declared in group["runs"].items()
-        }
+        self._declared: dict[str, tuple[str, dict]] = {}
+        for experiment, group in paper.runs["experiments"].items():
+            common = merge(paper.runs["defaults"], group.get("common", {}))
+            for name, declared in group["runs"].items():
+                if name in self._declared:
+                    self.problems.append(
+                        f"papers/{paper.name}/runs.yaml: the experiments {self._declared[name][0]} and {experiment} "
+                        f"both declare the run {name!r}; give one of them another name"
+                    )
+                self._declared[name] = experiment, merge(common, declared)
         self._resolved: dict[str, list[Run]] = {}
         self._open: list[str] = []
 
@@ -76,15 +90,15 @@ class RunResolver:
 
     def find(self, reference: str, where: str) -> list[Run]:
         """The runs that "name" (all trials) or "name/trial" means; none, and a problem, where there is no such run."""
-        name, _, trial = reference.partition("/")
+        name, _, trial = str(reference).partition("/")
         if name not in self._declared:
             self.problems.append(f"{where} names the run {name!r}; allowed are {', '.join(self._declared)}")
             return []
         runs = self.resolve(name)
         if not trial:
             return runs
-        if not trial.isdigit() or int(trial) < 1:
-            self.problems.append(f"{where} names trial {trial!r} of {name!r}; trials are numbered from 1")
+        if runs and not (trial.isdecimal() and 1 <= int(trial) <= len(runs)):
+            self.problems.append(f"{where} names trial {trial!r} of {name!r}; allowed at this scale are 1 to {len(runs)}")
             return []
         return runs[int(trial) - 1 : int(trial)]
 
@@ -95,14 +109,13 @@ class RunResolver:
         if not runs:
             return None
         run = runs[0]
-        step = run.step(label)
-        if step > run.total_steps:
+        if run.epochs(label) > run.recipe["epochs"]:
             self.problems.append(
                 f"{where} asks for {label} of {name!r}, a run that ends after epoch {run.recipe['epochs']} "
                 f"(iteration {run.recipe['epochs'] * run.paper_steps_per_epoch})"
             )
             return None
-        run.checkpoints[label] = step
+        run.checkpoints[label] = run.step(label)
         return run, label
 
     def resolve(self, name: str) -> list[Run]:
@@ -151,6 +164,11 @@ class RunResolver:
         paper_steps = steps_per_epoch(paper_info.train, declared["batch_size"])
         schedule = in_epochs(scaled_rates(declared["schedule"], rate_factor), paper_steps)
         self.problems += [f"{where}: schedule {problem}" for problem in schedules.check(schedule, declared["epochs"])]
+        allowed = OPTIMIZER_OPTIONS[declared["optimizer"]["name"]]
+        for option in declared["optimizer"]:
+            if option not in allowed:
+                name = declared["optimizer"]["name"]
+                self.problems.append(f"{where}: optimizer: {name} has no {option!r}; allowed are {', '.join(allowed)}")
         recipe = {
             "engine": engine.TRAINING,
             "data": data,

@@ -6,9 +6,12 @@ of its schedule; both keep their names and their places in the schedule at every
 
 import copy
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from workflow_scripts.datasets.registry import INFO, DatasetInfo
+from workflow_scripts.models import names as model_names
+from workflow_scripts.planning.declarations import PaperDeclaration
 
 RATE_KEYS = ("lr", "final", "lr_min", "lr_max")
 
@@ -24,6 +27,20 @@ class Scale:
     name: str
     declared: dict
     own_data: dict[str, DatasetInfo]
+
+    def problems(self, papers: Iterable[PaperDeclaration]) -> list[str]:
+        """Names in the scale that mean nothing: of models, and of experiments of these papers."""
+        found = [
+            f"scales/{self.name}.yaml: models names {model!r}; allowed are {', '.join(model_names.NAMES)}"
+            for model in self.declared["models"]
+            if model not in model_names.NAMES and not model_names.is_own(model)
+        ]
+        known = {paper.name: [f"{paper.name}/{experiment}" for experiment in paper.runs["experiments"]] for paper in papers}
+        for name in self.declared["experiments"]:
+            allowed = known.get(name.partition("/")[0])
+            if allowed is not None and name not in allowed:
+                found.append(f"scales/{self.name}.yaml: experiments names {name!r}; allowed are {', '.join(allowed)}")
+        return found
 
     def data(self, name: str) -> str:
         """The data set that stands for `name` at this scale."""

@@ -1,14 +1,21 @@
 """Check a YAML document against its JSON schema and tell every problem in a user's words."""
 
+import contextlib
 import functools
 import json
+import math
 import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import jsonschema
 import yaml
 
 from workflow_scripts.base.errors import InputError
+
+if TYPE_CHECKING:
+    import jsonschema
 
 
 class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):
@@ -18,6 +25,8 @@ class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoa
 def _mapping_without_repeats(loader: yaml.Loader, node: yaml.MappingNode) -> dict:
     seen: set = set()
     for key_node, _ in node.value:
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise yaml.constructor.ConstructorError(None, None, "a key must be a word or number", key_node.start_mark)
         key = loader.construct_object(key_node)
         if key in seen:
             raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", key_node.start_mark)
@@ -25,7 +34,15 @@ def _mapping_without_repeats(loader: yaml.Loader, node: yaml.MappingNode) -> dic
     return {loader.construct_object(k, deep=True): loader.construct_object(v, deep=True) for k, v in node.value}
 
 
+def _finite_number(loader: yaml.Loader, node: yaml.ScalarNode) -> float:
+    number = loader.construct_yaml_float(node)
+    if not math.isfinite(number):
+        raise yaml.constructor.ConstructorError(None, None, f"{node.value} is no finite number", node.start_mark)
+    return number
+
+
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_without_repeats)
+_Loader.add_constructor("tag:yaml.org,2002:float", _finite_number)
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"^[-+]?(\d[\d_]*)(\.[\d_]*)?[eE][-+]?\d+$"),
@@ -47,10 +64,30 @@ def read_yaml(path: Path) -> object:
         raise InputError(f"{path}{line} is not valid YAML: {getattr(error, 'problem', error)}") from None
 
 
+def validator(schema: dict) -> "jsonschema.Draft202012Validator":
+    """What tells the errors of a document by a JSON schema."""
+    with _without_uri_grammar():
+        from jsonschema import Draft202012Validator
+
+    return Draft202012Validator(schema)
+
+
+@contextlib.contextmanager
+def _without_uri_grammar() -> Iterator[None]:
+    """Keep jsonschema from its optional grammar of URIs: building that costs more than drawing a figure."""
+    unwanted = "rfc3987_syntax" not in sys.modules
+    if unwanted:
+        sys.modules["rfc3987_syntax"] = None
+    try:
+        yield
+    finally:
+        if unwanted:
+            del sys.modules["rfc3987_syntax"]
+
+
 @functools.cache
-def _validator(root: Path, name: str) -> jsonschema.Validator:
-    schema = read_yaml(root / "schemas" / f"{name}.schema.yaml")
-    return jsonschema.Draft202012Validator(schema)
+def _validator(root: Path, name: str) -> "jsonschema.Draft202012Validator":
+    return validator(read_yaml(root / "schemas" / f"{name}.schema.yaml"))
 
 
 def problems(document: object, name: str, where: str, root: Path) -> list[str]:
@@ -59,14 +96,17 @@ def problems(document: object, name: str, where: str, root: Path) -> list[str]:
     return [_sentence(error, where) for error in errors]
 
 
-def _sentence(error: jsonschema.ValidationError, where: str) -> str:
+def _sentence(error: "jsonschema.ValidationError", where: str) -> str:
     if error.context and error.validator in ("anyOf", "oneOf"):
-        closest = jsonschema.exceptions.best_match([error])
+        from jsonschema.exceptions import best_match
+
+        closest = best_match([error])
         if closest is not error and closest.validator != "type":
             return _sentence(closest, where)
     place = f"{where}: " + (".".join(map(str, error.absolute_path)) or "the document")
     value = json.dumps(error.instance, ensure_ascii=False, default=str)
     value = value if len(value) <= 80 else value[:77] + "..."
+    meant = error.schema.get("description") if isinstance(error.schema, dict) else None
     match error.validator:
         case "additionalProperties":
             known = sorted(error.schema.get("properties", {}))
@@ -78,7 +118,7 @@ def _sentence(error: jsonschema.ValidationError, where: str) -> str:
         case "enum":
             return f"{place} is {value}; allowed are {', '.join(map(str, error.validator_value))}"
         case "type":
-            return f"{place} is {value}; it must be of type {error.validator_value}"
+            return f"{place} is {value}; it must be {meant or f'of type {error.validator_value}'}"
         case "minimum" | "exclusiveMinimum" | "maximum" | "exclusiveMaximum":
             bound = {
                 "minimum": "at least",
@@ -88,7 +128,6 @@ def _sentence(error: jsonschema.ValidationError, where: str) -> str:
             }
             return f"{place} is {value}; it must be {bound[error.validator]} {error.validator_value}"
         case "pattern":
-            return f"{place} is {value}; it must look like {error.schema.get('description', error.validator_value)}"
+            return f"{place} is {value}; it must look like {meant or error.validator_value}"
         case _:
-            meant = error.schema.get("description") if isinstance(error.schema, dict) else None
             return f"{place} is {value}: {'it must be ' + meant if meant else error.message}"

@@ -20,6 +20,7 @@ from workflow_scripts.recipes.schedules import rates
 from workflow_scripts.training import optimizers
 from workflow_scripts.training.evaluation import evaluate
 from workflow_scripts.training.history import History
+from workflow_scripts.training.kernels import small_batches
 from workflow_scripts.training.sampling import epoch_batches, generator
 
 
@@ -78,12 +79,14 @@ def train(
     rate = rates(recipe["schedule"], steps, recipe["epochs"] * steps).tolist()
     labels_at = {step: [label for label in checkpoints if checkpoints[label] == step] for step in checkpoints.values()}
     objective = _objective(recipe["distillation"], teacher)
+    pixels = recipe["batch_size"] * resident.info.image_size**2
     if progress.epoch == 0:
         for label in labels_at.get(0, []):
             save(label, progress.model.state_dict())
     while progress.epoch < recipe["epochs"] and progress.diverged is None:
         epoch = progress.epoch + 1
-        outcome = _train_epoch(recipe, resident, progress, epoch, steps, rate, objective, labels_at)
+        with small_batches(pixels, resident.device):
+            outcome = _train_epoch(recipe, resident, progress, epoch, steps, rate, objective, labels_at)
         progress.diverged = outcome.diverged
         for label, step, state in outcome.states:
             if progress.diverged is None or step < progress.diverged["step"]:

@@ -30,13 +30,23 @@ def build(spec: dict, parameters: Iterable[Tensor]) -> Optimizer:
     if spec["name"] not in OPTIMIZERS:
         raise InputError(f"there is no optimizer {spec['name']!r}; choose one of {', '.join(OPTIMIZERS)}")
     try:
-        return OPTIMIZERS[spec["name"]](parameters, **options)
-    except TypeError as error:
+        optimizer = OPTIMIZERS[spec["name"]](parameters, **options)
+    except (TypeError, ValueError) as error:
         raise InputError(f"the optimizer {spec['name']} cannot take the options {sorted(options)}: {error}") from None
+    if optimizer.defaults.get("momentum"):
+        # Momentum begins at zero for all at once: the fused update refuses a part that is released later than the rest.
+        for parameter in parameters_of(optimizer):
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return optimizer
+
+
+def parameters_of(optimizer: Optimizer) -> list[Tensor]:
+    """All parameters, in the order of their numbers in `state_dict`."""
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def state_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
-    """Buffers by "optimizer.<parameter's number>.<buffer>"; parameters that were never updated have none."""
+    """Buffers by "optimizer.<parameter's number>.<buffer>"."""
     return {
         f"optimizer.{number}.{name}": value
         for number, state in optimizer.state_dict()["state"].items()
@@ -46,11 +56,16 @@ def state_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
 
 
 def load_state_tensors(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Put back what `state_tensors` gave."""
+    """Put back what `state_tensors` gave, in whatever memory format it comes."""
+    parameters = parameters_of(optimizer)
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         if key.startswith("optimizer."):
             _, number, name = key.split(".", 2)
+            parameter = parameters[int(number)]
+            if value.shape == parameter.shape:
+                # Fused updates go through parameter and buffer in storage order, so both must lie in memory alike.
+                value = torch.empty_like(parameter).copy_(value)
             state.setdefault(int(number), {})[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 

@@ -49,17 +49,16 @@ embedding           modes and bends placed by t-SNE
 An artifact may say `layout: {columns: 3, panel_size: [width, height]}`.
 """
 
-import contextlib
 import functools
 import importlib
 import pkgutil
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from workflow_scripts.base.errors import InputError
+from workflow_scripts.recipes.schema import read_yaml, validator
 
 KINDS = tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 SCHEMA = Path(__file__).parents[3] / "schemas" / "panel.schema.yaml"
@@ -92,28 +91,6 @@ def problems(panel: Any, number: int, kinds: tuple[str, ...] = KINDS) -> list[st
 
 
 @functools.cache
-def _schema() -> dict[str, Any]:
-    import yaml
-
-    return yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
-
-
-@functools.cache
 def _validator(kind: str) -> Any:
-    with _without_uri_grammar():
-        from jsonschema import Draft202012Validator
-
-    return Draft202012Validator({"$ref": f"#/$defs/{kind}", "$defs": _schema()["$defs"]})
-
-
-@contextlib.contextmanager
-def _without_uri_grammar() -> Iterator[None]:
-    """Keep jsonschema from its optional grammar of URIs: building that costs more than drawing a figure."""
-    unwanted = "rfc3987_syntax" not in sys.modules
-    if unwanted:
-        sys.modules["rfc3987_syntax"] = None
-    try:
-        yield
-    finally:
-        if unwanted:
-            del sys.modules["rfc3987_syntax"]
+    definitions = read_yaml(SCHEMA)["$defs"]
+    return validator({"$ref": f"#/$defs/{kind}", "$defs": definitions})

@@ -1,0 +1,1 @@
+"""Ours against the straightforward version, timed side by side: `python -m benchmarks --help`."""

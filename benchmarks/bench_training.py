@@ -1,0 +1,248 @@
+"""The training engine against the usual loop, in images trained a second; on the GPU where there is one.
+
+The usual loop: a DataLoader whose workers turn one image after the other from a PIL picture into a tensor (RandomCrop,
+RandomHorizontalFlip, ToTensor, Normalize), the default memory format, SGD as it comes, and `.item()` on the loss and
+on the number of correct images at every step. It has two threads and two workers on a CPU, eight workers on a GPU.
+
+Ours has one thread a process. "Two runs" are two such processes side by side, as the workflow starts them on two cores,
+against the usual loop training as many images one run after the other: what a user waits for. Every side trains in
+processes of its own, which live through all repeats, and has trained an epoch before its first timed one.
+
+With augmentation off and the images in the same order both must give the same losses to 1e-4 for five steps; this is
+asserted on the CPU, since the engine computes in bfloat16 on a GPU.
+"""
+
+import contextlib
+import copy
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+
+from benchmarks.images import digits, noise
+from benchmarks.pairs import Comparison, timed
+from workflow_scripts.datasets.arrays import ImageData, PreparedInfo
+from workflow_scripts.datasets.resident import ResidentData
+from workflow_scripts.training import engine
+from workflow_scripts.training.device import choose_device
+from workflow_scripts.training.sampling import epoch_indices
+
+RATE, MOMENTUM, WEIGHT_DECAY = 0.01, 0.9, 5e-4
+AGREEMENT, STEPS = 1e-4, 5
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What both sides train: a network on a data set, so many images an epoch."""
+
+    title: str
+    model: dict
+    data: Callable[..., ImageData]
+    images: int
+    batch_size: int
+
+    def recipe(self, samples: int, epochs: int, augment: bool) -> dict:
+        return {
+            "model": self.model,
+            "initialisation": {"variance": 1.0},
+            "optimizer": {"name": "sgd", "momentum": MOMENTUM, "weight_decay": WEIGHT_DECAY},
+            "schedule": {"name": "constant", "lr": RATE},
+            "batch_size": self.batch_size,
+            "samples_per_epoch": samples,
+            "epochs": epochs,
+            "augment": augment,
+            "evaluate_every": epochs,
+            "seed": 0,
+            "freeze": None,
+            "distillation": None,
+        }
+
+
+class Ours:
+    """The engine, an epoch at a time."""
+
+    def __init__(self, setting: Setting, device: torch.device):
+        self.setting = setting
+        self.resident = ResidentData(setting.data(setting.images), device)
+        self.progress = engine.begin(setting.recipe(setting.images, 1, augment=True), self.resident)
+
+    def epoch(self) -> None:
+        recipe = self.setting.recipe(self.setting.images, self.progress.epoch + 1, augment=True)
+        engine.train(recipe, self.resident, self.progress, {}, lambda *_: None, lambda _: None)
+
+
+class Usual:
+    """The usual loop, an epoch at a time."""
+
+    def __init__(self, setting: Setting, device: torch.device):
+        data = setting.data(setting.images)
+        recipe = setting.recipe(setting.images, 1, augment=True)
+        self.device, self.model = device, usual_model(engine.begin(recipe, ResidentData(data)).model).to(device)
+        self.optimizer = usual_optimizer(self.model)
+        workers = 2 if device.type == "cpu" else min(8, os.cpu_count())
+        self.train, self.test = (
+            DataLoader(
+                Pictures(x, y, usual_transform(data.info, augment)),
+                setting.batch_size,
+                shuffle=augment,
+                num_workers=workers,
+                persistent_workers=True,
+                pin_memory=device.type == "cuda",
+            )
+            for x, y, augment in ((data.x_train, data.y_train, True), (data.x_test, data.y_test, False))
+        )
+
+    def epoch(self) -> None:
+        usual_epoch(self.model, self.optimizer, self.train, self.device)
+        self.model.eval()
+        with torch.no_grad():
+            for images, labels in self.test:
+                F.cross_entropy(self.model(images.to(self.device)), labels.to(self.device), reduction="sum").item()
+
+
+class Pictures(Dataset):
+    """One split as torchvision's data sets have it: a PIL picture is made and transformed when it is asked for."""
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray, transform: Callable[[Image.Image], Tensor]):
+        self.images, self.labels, self.transform = images, labels.tolist(), transform
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, i: int) -> tuple[Tensor, int]:
+        return self.transform(Image.fromarray(self.images[i].squeeze())), self.labels[i]
+
+
+def usual_transform(info: PreparedInfo, augment: bool) -> transforms.Compose:
+    moves = [transforms.RandomCrop(info.image_size, padding=info.crop_padding)]
+    moves += [transforms.RandomHorizontalFlip()] if info.flip else []
+    return transforms.Compose(
+        [*(moves if augment else []), transforms.ToTensor(), transforms.Normalize(info.mean, info.std)]
+    )
+
+
+def usual_model(model: nn.Module) -> nn.Module:
+    """The same network with the same weights, in the default memory format."""
+    return copy.deepcopy(model).to(memory_format=torch.contiguous_format)
+
+
+def usual_optimizer(model: nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.SGD(model.parameters(), RATE, MOMENTUM, weight_decay=WEIGHT_DECAY)
+
+
+def usual_epoch(model, optimizer, loader: DataLoader, device: torch.device) -> list[float]:
+    """Train on everything that the loader has; the loss of each step."""
+    model.train()
+    losses, correct = [], 0
+    for images, labels in loader:
+        images, labels = images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+        optimizer.zero_grad()
+        logits = model(images)
+        loss = F.cross_entropy(logits, labels)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+        correct += (logits.argmax(1) == labels).sum().item()
+    return losses
+
+
+def assert_agreement(setting: Setting, tolerance: float = AGREEMENT) -> None:
+    """Five steps by both ways, un-augmented and in the same order, give the same losses."""
+    data, cpu = setting.data(STEPS * setting.batch_size), torch.device("cpu")
+    resident = ResidentData(data)
+    recipe = setting.recipe(setting.batch_size, STEPS, augment=False)  # epochs of one step: their losses are recorded
+    progress = engine.begin(recipe, resident)
+    model = usual_model(progress.model)
+    engine.train(recipe, resident, progress, {}, lambda *_: None, lambda _: None)
+    ours = progress.history.table("ours").query("split == 'train' and metric == 'loss'")["value"]
+    order = epoch_indices(data.info.train, recipe["seed"], 1, data.info.train).tolist()
+    pictures = Pictures(data.x_train, data.y_train, usual_transform(data.info, augment=False))
+    loader = DataLoader(pictures, setting.batch_size, sampler=order)
+    usual = usual_epoch(model, usual_optimizer(model), loader, cpu)
+    np.testing.assert_allclose(ours, usual, rtol=0, atol=tolerance)
+
+
+_side = None  # what a process of `running` trains
+
+
+def _start(side: type, setting: Setting, threads: int) -> None:
+    global _side
+    torch.set_num_threads(threads)
+    _side = side(setting, choose_device("auto"))
+
+
+def _train(epochs: int) -> None:
+    for _ in range(epochs):
+        _side.epoch()
+
+
+@contextlib.contextmanager
+def running(side: type, setting: Setting, processes: int, threads: int) -> Iterator[Callable[[int], None]]:
+    """Processes that train side by side; what is yielded trains so many epochs in each and returns when all are done."""
+    with contextlib.ExitStack() as stack:
+        pools = [
+            stack.enter_context(ProcessPoolExecutor(1, get_context("spawn"), _start, (side, setting, threads)))
+            for _ in range(processes)
+        ]
+
+        def train(epochs: int) -> None:
+            for future in [pool.submit(_train, epochs) for pool in pools]:
+                future.result()
+
+        yield train
+
+
+def comparisons(settings: list[Setting], runs: tuple[int, ...], repeats: int) -> Iterator[Comparison]:
+    """One run against one and two against two, as `runs` says, for every setting."""
+    for setting in settings:
+        for number in runs:
+            with running(Ours, setting, number, 1) as ours, running(Usual, setting, 1, 2) as usual:
+                yield Comparison(
+                    f"{setting.title}: {['one run', 'two runs'][number - 1]}",
+                    lambda ours=ours: ours(1),
+                    lambda usual=usual, number=number: usual(number),
+                    lambda setting=setting: assert_agreement(replace(setting, batch_size=min(setting.batch_size, 32))),
+                    repeats,
+                )
+
+
+def demo_settings(images: int) -> list[Setting]:
+    """The demo's widths: CIFAR-10's shape in batches of 128, and the demo's own digits in batches of 8."""
+    plain = {"width": 0.125, "dropout": 0.0}
+    return [
+        Setting("VGG-16, width 1/8, 32 x 32", {"name": "vgg16", **plain}, noise, images, 128),
+        Setting("ResNet-18, width 1/8, 32 x 32", {"name": "resnet18", "width": 0.125}, noise, images, 128),
+        Setting(
+            "VGG-9, width 1/4, digits in batches of 8",
+            {"name": "vgg9", "width": 0.25, "dropout": 0.0, "smallest_side": 2},
+            digits,
+            1437,
+            8,
+        ),
+    ]
+
+
+def full_settings(images: int) -> list[Setting]:
+    """The papers' networks."""
+    return [
+        Setting("VGG-16, full width, 32 x 32", {"name": "vgg16", "dropout": 0.0}, noise, images, 128),
+        Setting("ResNet-18, full width, 32 x 32", {"name": "resnet18"}, noise, images, 128),
+    ]
+
+
+def rows(quick: bool = False) -> list[dict]:
+    on_gpu = choose_device("auto").type == "cuda"
+    narrow = demo_settings(25_600 if on_gpu else 1280 if quick else 2560)
+    found = timed(comparisons(narrow, (2,) if quick else (1, 2), repeats=3 if quick else 5))
+    if not quick:
+        found += timed(comparisons(full_settings(25_600 if on_gpu else 256), (1, 2) if on_gpu else (2,), repeats=3))
+    return found
