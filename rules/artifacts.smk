@@ -11,22 +11,6 @@ FOLDER = PATHS.artifact(SCALE, "{paper}", "{artifact}")
 DRAWING = sorted(
     str(path) for folder in ("plotting", "evidence") for path in (ROOT / "workflow_scripts" / folder).rglob("*.py")
 )
-DRAW = "python -m workflow_scripts.artifact"
-
-
-def artifact_of(wildcards):
-    return PLAN.artifacts[f"{wildcards.paper}_{wildcards.artifact}"]
-
-
-def tables_of(wildcards) -> list[str]:
-    """The tidy tables that an artifact is drawn from."""
-    artifact = artifact_of(wildcards)
-    metrics = [str(PATHS.metrics(run.id)) for run in artifact.runs]
-    return metrics + [path for analysis in artifact.analyses for path in PATHS.tables(analysis.kind, analysis.id).values()]
-
-
-def spec_of(wildcards) -> str:
-    return canonical(artifact_of(wildcards).spec)
 
 
 # How an artifact stands in Snakemake's report.
@@ -49,9 +33,6 @@ rule figure:
         values=FOLDER / "values.csv",
         page=FOLDER / "notebook.html",
         notebook=FOLDER / "notebook.ipynb",
-    params:
-        spec=spec_of,
-        caption=lambda wildcards: artifact_of(wildcards).spec["caption"],
     log:
         LOGS / "artifacts" / "{paper}_{artifact}.log",
     conda:
@@ -60,8 +41,11 @@ rule figure:
     resources:
         mem_mb=1000,
         runtime="15m",
+    params:
+        spec=spec_of,
+        caption=lambda wildcards: artifact_of(wildcards).spec["caption"],
     shell:
-        "{DRAW} --spec {params.spec:q} --template {input.template:q} --out-dir \"$(dirname {output.page:q})\" > {log:q} 2>&1"
+        'python -m workflow_scripts.artifact --spec {params.spec:q} --template {input.template:q} --out-dir "$(dirname {output.page:q})" > {log:q} 2>&1'
 
 
 rule table:
@@ -77,9 +61,6 @@ rule table:
         markdown=FOLDER / "table.md",
         page=FOLDER / "notebook.html",
         notebook=FOLDER / "notebook.ipynb",
-    params:
-        spec=spec_of,
-        caption=lambda wildcards: artifact_of(wildcards).spec["caption"],
     log:
         LOGS / "artifacts" / "{paper}_{artifact}.log",
     conda:
@@ -88,8 +69,11 @@ rule table:
     resources:
         mem_mb=1000,
         runtime="15m",
+    params:
+        spec=spec_of,
+        caption=lambda wildcards: artifact_of(wildcards).spec["caption"],
     shell:
-        "{DRAW} --spec {params.spec:q} --template {input.template:q} --out-dir \"$(dirname {output.page:q})\" > {log:q} 2>&1"
+        'python -m workflow_scripts.artifact --spec {params.spec:q} --template {input.template:q} --out-dir "$(dirname {output.page:q})" > {log:q} 2>&1'
 
 
 for artifact in PLAN.artifacts.values():
@@ -97,7 +81,6 @@ for artifact in PLAN.artifacts.values():
     rule:
         name:
             artifact.id
-        localrule: True
         input:
             artifact_file(artifact),
-
+        localrule: True

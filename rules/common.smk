@@ -2,16 +2,12 @@
 #
 # REQUIRED: config (see config.yaml), papers/, scales/. PROVIDES: PLAN, PATHS and the functions below.
 
-import os
 import shlex
 import sys
 
 from snakemake.exceptions import WorkflowError
 
 ROOT = Path(workflow.basedir)
-# Jobs use the interpreter that runs Snakemake and the package beside this file, wherever they are started.
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
 sys.path.insert(0, str(ROOT))
 
 from workflow_scripts.base.errors import InputError
@@ -25,20 +21,33 @@ except InputError as error:
     raise WorkflowError(str(error)) from None
 
 PATHS = PLAN.paths
+PACKS = PLAN.packs()
+PACK_OF = {id: pack for pack, ids in PACKS.items() for id in ids}
 SCALE = PLAN.scale.name
-STORE = PATHS.results / "store"
 LOGS = PATHS.results / "logs"
 ENVIRONMENT = str(ROOT / "envs" / "environment.yaml")
 
-# How jobs run, which changes no result and is therefore no parameter of theirs.
+# A job that computes asks for a GPU where there is one (profiles ask for it on clusters).
 DEVICE = config["training"]["device"]
-RUNNING = f"--device {DEVICE} --threads 1 --scale {shlex.quote(SCALE)}"
-RESUMING = f"--store {shlex.quote(str(STORE))} --snapshot-seconds {config['training']['snapshot_seconds']} {RUNNING}"
-TRAINING = f"--runs {shlex.quote(str(PATHS.results / 'runs'))} {RESUMING}"
-# A job that computes asks for a GPU where there is one (profiles ask for it on clusters) and leases a device of its own.
 GPU = 1 if DEVICE == "cuda" or (DEVICE == "auto" and gpus()) else 0
 MEMORY = 1500 if SCALE == "demo" else 6000  # MiB, measured
-LEASE = f"python -m workflow_scripts.lease --locks {shlex.quote(str(PATHS.results / 'leases'))} --gpus"
+
+
+def word(text: object) -> str:
+    """One word of a shell command that Snakemake is going to format."""
+    return shlex.quote(str(text)).replace("{", "{{").replace("}", "}}")
+
+
+# How jobs compute, which changes no result and is therefore no parameter of theirs: every job's shell knows
+# `compute GPUS STAGE ARGUMENTS`, which leases that many devices for the stage and sees them alone.
+# (Snakemake formats the prefix like any shell command, hence the doubled braces.)
+shell.prefix(
+    # Jobs use the interpreter that runs Snakemake and the package beside this file, wherever they are started.
+    f"set -euo pipefail; export PATH={word(Path(sys.executable).parent)}:$PATH "
+    f"PYTHONPATH={word(ROOT)}; "
+    'compute() {{ python -m workflow_scripts.lease --gpus "$1" -- python -m "workflow_scripts.$2" "${{@:3}}" '
+    f"--device {DEVICE} --threads 1 --scale {word(SCALE)}; }}}}; "
+)
 
 
 wildcard_constraints:
@@ -76,6 +85,47 @@ def artifact_file(artifact) -> str:
     """The picture or table of an artifact, which stands for all its files."""
     file = "figure.png" if artifact.template == "figure" else "table.html"
     return str(PATHS.artifact(SCALE, artifact.spec["paper"], artifact.name) / file)
+
+
+def source_of(wildcards) -> list[str]:
+    """The directory of arrays that config.yaml names for a data set, if it names one."""
+    return [folder for name, folder in config["data"]["sources"].items() if name == wildcards.data]
+
+
+def teachers_of(*runs: str) -> list[str]:
+    """What has to be there before the teachers of these runs can be distilled; nothing for runs that have none."""
+    distillations = [PLAN.runs[run].recipe["distillation"] for run in runs]
+    return trained(*(distillation["teacher"] for distillation in distillations if distillation))
+
+
+def pack_of(wildcards) -> list[str]:
+    """The receipt of the pack that a run is trained in, if it is trained in one."""
+    return [str(PATHS.results / "packs" / f"{PACK_OF[wildcards.id]}.txt")] if wildcards.id in PACK_OF else []
+
+
+def curves_of(wildcards) -> dict[str, str]:
+    """The folders of the curves whose bends are placed, by the curves' names."""
+    declared = PLAN.analyses[wildcards.id].recipe["curves"]
+    return {curve["name"]: str(PATHS.analysis("curve", curve["curve"])) for curve in declared}
+
+
+def artifact_of(wildcards):
+    """The artifact that is to be drawn."""
+    return PLAN.artifacts[f"{wildcards.paper}_{wildcards.artifact}"]
+
+
+def tables_of(wildcards) -> list[str]:
+    """The tidy tables that an artifact is drawn from."""
+    artifact = artifact_of(wildcards)
+    metrics = [str(PATHS.metrics(run.id)) for run in artifact.runs]
+    return metrics + [
+        path for analysis in artifact.analyses for path in PATHS.tables(analysis.kind, analysis.id).values()
+    ]
+
+
+def spec_of(wildcards) -> str:
+    """The canonical JSON of what is to be drawn."""
+    return canonical(artifact_of(wildcards).spec)
 
 
 # A sensitivity is drawn when it is asked for by name.

@@ -4,18 +4,11 @@
 # OUTPUT: data/<name>/dataset.json, beside the arrays that it describes and whose checksums it holds.
 
 
-def source_of(wildcards) -> list[str]:
-    """The directory of arrays that config.yaml names for a data set, if it names one."""
-    return [folder for name, folder in config["data"]["sources"].items() if name == wildcards.data]
-
-
 rule prepare_data:
     input:
         lambda wildcards: [f"{folder}/SHA256SUMS" for folder in source_of(wildcards)],
     output:
         PATHS.dataset("{data}"),
-    params:
-        source=lambda wildcards: [f"--source={folder}" for folder in source_of(wildcards)],
     log:
         LOGS / "data" / "{data}.log",
     conda:
@@ -23,6 +16,8 @@ rule prepare_data:
     resources:
         mem_mb=1500,
         runtime="30m",
+    params:
+        source=lambda wildcards: [f"--source={folder}" for folder in source_of(wildcards)],
     shell:
-        "python -m workflow_scripts.prepare_data {wildcards.data:q} --out \"$(dirname {output:q})\""
+        'python -m workflow_scripts.prepare_data {wildcards.data:q} --out "$(dirname {output:q})"'
         " {params.source:q} > {log:q} 2>&1"

@@ -11,10 +11,6 @@ rule curve:
     output:
         table=PATHS.analysis("curve", "{id}") / "curve.parquet",
         bends=PATHS.analysis("curve", "{id}") / "bends.safetensors",
-    params:
-        recipe=recipe_of,
-        start=lambda wildcards: checkpoint(*ends_of(wildcards, "start")),
-        end=lambda wildcards: checkpoint(*ends_of(wildcards, "end")),
     log:
         LOGS / "curve" / "{id}.log",
     benchmark:
@@ -26,10 +22,14 @@ rule curve:
         gpu=GPU,
         mem_mb=MEMORY,
         runtime="4h",
+    params:
+        recipe=recipe_of,
+        start=lambda wildcards: checkpoint(*ends_of(wildcards, "start")),
+        end=lambda wildcards: checkpoint(*ends_of(wildcards, "end")),
     shell:
-        "{LEASE} {resources.gpu} -- python -m workflow_scripts.curve --recipe {params.recipe:q}"
-        " --start {params.start:q} --end {params.end:q} --data \"$(dirname {input.data:q})\""
-        " --out \"$(dirname {output.table:q})\" {RESUMING} > {log:q} 2>&1"
+        "compute {resources.gpu} curve --recipe {params.recipe:q}"
+        ' --start {params.start:q} --end {params.end:q} --data "$(dirname {input.data:q})"'
+        ' --out "$(dirname {output.table:q})" > {log:q} 2>&1'
 
 
 rule plane:
@@ -41,11 +41,6 @@ rule plane:
     output:
         table=PATHS.analysis("plane", "{id}") / "plane.parquet",
         points=PATHS.analysis("plane", "{id}") / "points.parquet",
-    params:
-        recipe=recipe_of,
-        start=lambda wildcards: checkpoint(*ends_of(wildcards, "start")),
-        end=lambda wildcards: checkpoint(*ends_of(wildcards, "end")),
-        iterates=lambda wildcards: str(PATHS.checkpoints(ends_of(wildcards, "iterates")[0]["run"])),
     log:
         LOGS / "plane" / "{id}.log",
     benchmark:
@@ -57,8 +52,13 @@ rule plane:
         gpu=GPU,
         mem_mb=MEMORY,
         runtime="4h",
+    params:
+        recipe=recipe_of,
+        start=lambda wildcards: checkpoint(*ends_of(wildcards, "start")),
+        end=lambda wildcards: checkpoint(*ends_of(wildcards, "end")),
+        iterates=lambda wildcards: str(PATHS.checkpoints(ends_of(wildcards, "iterates")[0]["run"])),
     shell:
-        "{LEASE} {resources.gpu} -- python -m workflow_scripts.plane --recipe {params.recipe:q}"
+        "compute {resources.gpu} plane --recipe {params.recipe:q}"
         " --start {params.start:q} --end {params.end:q} --iterates {params.iterates:q}"
-        " --curve \"$(dirname {input.curve:q})\" --data \"$(dirname {input.data:q})\""
-        " --out \"$(dirname {output.table:q})\" {RUNNING} > {log:q} 2>&1"
+        ' --curve "$(dirname {input.curve:q})" --data "$(dirname {input.data:q})"'
+        ' --out "$(dirname {output.table:q})" > {log:q} 2>&1'

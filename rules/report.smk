@@ -15,5 +15,7 @@ rule report:
     resources:
         mem_mb=2000,
         runtime="15m",
+    params:
+        snakefile=ROOT / "Snakefile",
     shell:
-        "snakemake --snakefile {workflow.snakefile:q} --nolock --report {output:q} > {log:q} 2>&1"
+        "snakemake --snakefile {params.snakefile:q} --nolock --report {output:q} > {log:q} 2>&1"

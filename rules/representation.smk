@@ -10,10 +10,6 @@ rule similarity:
         runs=lambda wildcards: trained(*ends_of(wildcards, "first", "second")),
     output:
         PATHS.analysis("similarity", "{id}") / "similarity.parquet",
-    params:
-        recipe=recipe_of,
-        first=lambda wildcards: checkpoint(*ends_of(wildcards, "first")),
-        second=lambda wildcards: checkpoint(*ends_of(wildcards, "second")),
     log:
         LOGS / "similarity" / "{id}.log",
     benchmark:
@@ -25,16 +21,14 @@ rule similarity:
         gpu=GPU,
         mem_mb=MEMORY,
         runtime="4h",
+    params:
+        recipe=recipe_of,
+        first=lambda wildcards: checkpoint(*ends_of(wildcards, "first")),
+        second=lambda wildcards: checkpoint(*ends_of(wildcards, "second")),
     shell:
-        "{LEASE} {resources.gpu} -- python -m workflow_scripts.similarity --recipe {params.recipe:q}"
-        " --first {params.first:q} --second {params.second:q} --data \"$(dirname {input.data:q})\""
-        " --out \"$(dirname {output:q})\" {RUNNING} > {log:q} 2>&1"
-
-
-def curves_of(wildcards) -> dict[str, str]:
-    """The folders of the curves whose bends are placed, by the curves' names."""
-    declared = PLAN.analyses[wildcards.id].recipe["curves"]
-    return {curve["name"]: str(PATHS.analysis("curve", curve["curve"])) for curve in declared}
+        "compute {resources.gpu} similarity --recipe {params.recipe:q}"
+        ' --first {params.first:q} --second {params.second:q} --data "$(dirname {input.data:q})"'
+        ' --out "$(dirname {output:q})" > {log:q} 2>&1'
 
 
 rule embedding:
@@ -44,14 +38,6 @@ rule embedding:
         bends=lambda wildcards: [f"{folder}/bends.safetensors" for folder in curves_of(wildcards).values()],
     output:
         PATHS.analysis("embedding", "{id}") / "embedding.parquet",
-    params:
-        recipe=recipe_of,
-        modes=lambda wildcards: [
-            part
-            for mode in PLAN.analyses[wildcards.id].recipe["modes"]
-            for part in ("--mode", mode["name"], checkpoint(mode))
-        ],
-        curves=lambda wildcards: [part for curve in curves_of(wildcards).items() for part in ("--curve", *curve)],
     log:
         LOGS / "embedding" / "{id}.log",
     conda:
@@ -60,6 +46,14 @@ rule embedding:
     resources:
         mem_mb=MEMORY,
         runtime="30m",
+    params:
+        recipe=recipe_of,
+        modes=lambda wildcards: [
+            part
+            for mode in PLAN.analyses[wildcards.id].recipe["modes"]
+            for part in ("--mode", mode["name"], checkpoint(mode))
+        ],
+        curves=lambda wildcards: [part for curve in curves_of(wildcards).items() for part in ("--curve", *curve)],
     shell:
-        "python -m workflow_scripts.embedding --recipe {params.recipe:q} {params.modes:q} {params.curves:q}"
-        " --data \"$(dirname {input.data:q})\" --out \"$(dirname {output:q})\" {RUNNING} > {log:q} 2>&1"
+        "compute 0 embedding --recipe {params.recipe:q} {params.modes:q} {params.curves:q}"
+        ' --data "$(dirname {input.data:q})" --out "$(dirname {output:q})" > {log:q} 2>&1'

@@ -1,4 +1,4 @@
-"""What several test files share: declarations to edit, a tiny data set, small recipes, stages called in this process."""
+"""What several test files share: declarations to edit, a tiny data set, small recipes, a call of a stage."""
 
 import contextlib
 import importlib

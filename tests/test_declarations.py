@@ -23,7 +23,10 @@ MISTAKES = {
     "below the least": ("runs", "batch_size: 4000", "batch_size: 0", ["mode_A.batch_size", "is 0", "at least 1"]),
     "not above zero": ("runs", "{variance: 3.0}", "{variance: 0}", ["mode_E.initialisation.variance", "above 0"]),
     "null in place of a run": ("runs", "mode_G: {}", "mode_G:", ["runs.mode_G", "null", "object"]),
-    "a name with a minus": ("runs", "mode_G: {}", "mode-G: {}", ["experiments.modes.runs", '"mode-G"', "[A-Za-z0-9_]+"]),
+    "a name with a minus": (
+        "runs", "mode_G: {}", "mode-G: {}",
+        ["experiments.modes.runs", '"mode-G"', "[A-Za-z0-9_]+"],
+    ),
     "unknown optimizer": (
         "runs", "optimizer: {name: adam", "optimizer: {name: adan", ["mode_B.optimizer.name", '"adan"', "sgd, adam"],
     ),
@@ -111,8 +114,14 @@ MISTAKES = {
         "analyses", "name: hold_then_linear, lr: 0.015", "name: hold_then_linear, lr: -1",
         ["analyses.yaml: curves.GA", "lr: -", "at least 0"],
     ),
-    "unknown key of a curve": ("analyses", "points: 61", "point: 61", ["defaults.curve", "unknown key 'point'", "points"]),
-    "a setting without a value": ("analyses", "    points: 61\n", "", ["analyses.yaml: defaults.curve", "lacks the key 'points'"]),
+    "unknown key of a curve": (
+        "analyses", "points: 61", "point: 61",
+        ["defaults.curve", "unknown key 'point'", "points"],
+    ),
+    "a setting without a value": (
+        "analyses", "    points: 61\n", "",
+        ["analyses.yaml: defaults.curve", "lacks the key 'points'"],
+    ),
     "unknown form of curve": (
         "analyses", "form: polygonal", "form: spline", ["defaults.curve.form", '"spline"', "polygonal, bezier"],
     ),
@@ -135,14 +144,16 @@ MISTAKES = {
         "artifacts", "plane: sgdr_30_70", "plane: sgdr_30_71", ["figure_12", "plane 'sgdr_30_71'", "sgdr_30_70"],
     ),
     "a figure of an unknown difference": (
-        "artifacts", "minus: independent_teacher", "minus: nobody", ["figure_6", "similarity 'nobody'", "distilled_teacher"],
+        "artifacts", "minus: independent_teacher", "minus: nobody",
+        ["figure_6", "similarity 'nobody'", "distilled_teacher"],
     ),
     "a figure of bends that are not saved": (
         "artifacts", "{label: epoch 20, curve: GA, epoch: 20}", "{label: epoch 20, curve: GA, epoch: 25}",
         ["artifacts.yaml: figure_1", "epoch 25", "GA", "20, 40, 60, 80, 100"],
     ),
     "a list in place of a run": (
-        "artifacts", "{label: SGDR, run: sgdr}", "{label: SGDR, run: [sgdr, step]}", ["figure_2", "run", "['sgdr', 'step']"],
+        "artifacts", "{label: SGDR, run: sgdr}", "{label: SGDR, run: [sgdr, step]}",
+        ["figure_2", "run", "['sgdr', 'step']"],
     ),
     "unknown kind of panel": (
         "artifacts", "kind: plane", "kind: surface", ["figure_3", "panel 1", "'surface'", "path_metric", "plane"],
@@ -150,17 +161,27 @@ MISTAKES = {
     "unknown key of a panel": (
         "artifacts", "palette: sequential", "pallete: sequential", ["figure_1", "panel 1 (path_metric)", "'pallete'"],
     ),
-    "unknown template": ("artifacts", "template: figure", "template: figrue", ["figure_1", "figrue", "figure", "table"]),
+    "unknown template": (
+        "artifacts", "template: figure", "template: figrue",
+        ["figure_1", "figrue", "figure", "table"],
+    ),
     "a figure without panels": (
-        "artifacts", "    template: table\n", "    template: figure\n", ["artifacts.text_distillation", "lacks the key 'panels'"],
+        "artifacts", "    template: table\n", "    template: figure\n",
+        ["artifacts.text_distillation", "lacks the key 'panels'"],
     ),
     "a value that the paper does not print": (
         "artifacts", "best: [text_distillation, student_distilled, best_validation_accuracy]",
         "best: [text_distillation, student_distilled, accuracy]",
         ["text_distillation", "reported.csv has no", "text_distillation, student_distilled, accuracy"],
     ),
-    "unknown key of a scale": ("demo", "batch_factor", "batchfactor", ["scales/demo.yaml", "'batchfactor'", "batch_factor"]),
-    "a scale for an unknown model": ("demo", "  vgg11_bn: {", "  vgg11bn: {", ["scales/demo.yaml", "vgg11bn", "vgg11_bn"]),
+    "unknown key of a scale": (
+        "demo", "batch_factor", "batchfactor",
+        ["scales/demo.yaml", "'batchfactor'", "batch_factor"],
+    ),
+    "a scale for an unknown model": (
+        "demo", "  vgg11_bn: {", "  vgg11bn: {",
+        ["scales/demo.yaml", "vgg11bn", "vgg11_bn"],
+    ),
     "a scale with an unknown option": (
         "demo", "student: {width: 0.125,", "student: {with: 0.125,", ["student", "no option 'with'", "width"],
     ),
@@ -172,7 +193,10 @@ MISTAKES = {
         "runs", "mode_A: {batch_size: 4000,", "mode_A: {seed: 3, batch_size: 4000,",
         ["runs.yaml, line {line}", "'seed' stands twice"],
     ),
-    "a bracket that is not closed": ("demo", "{cifar10: digits}", "{cifar10: digits", ["demo.yaml, line ", "not valid YAML"]),
+    "a bracket that is not closed": (
+        "demo", "{cifar10: digits}", "{cifar10: digits",
+        ["demo.yaml, line ", "not valid YAML"],
+    ),
     "a tab": ("paper", "venue:", "\tvenue:", ["paper.yaml, line {line}", "not valid YAML"]),
     "a list as a key": ("paper", "venue:", "[1, 2]: 3\nvenue:", ["paper.yaml, line {line}", "not valid YAML"]),
     "an infinite number": (

@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 from safetensors.torch import save_file
 
-from workflow_scripts.base.arguments import parser, read_json
+from workflow_scripts.base.arguments import add_resuming, parser, read_json, results_folder
 from workflow_scripts.base.files import whole_file
 from workflow_scripts.base.stage import run
 from workflow_scripts.evidence.dependencies import divergence
@@ -49,8 +49,7 @@ def main() -> None:
     arguments = parser("curve", __doc__, EXAMPLE)
     arguments.add_argument("--start", type=Path, required=True, help="checkpoint at t = 0")
     arguments.add_argument("--end", type=Path, required=True, help="checkpoint at t = 1")
-    arguments.add_argument("--store", type=Path, required=True, help="folder of snapshots")
-    arguments.add_argument("--snapshot-seconds", type=float, default=60.0, help="default: %(default)s")
+    add_resuming(arguments)
     given = arguments.parse_args()
     recipe = read_json(given.recipe, tuple(EXAMPLE))
     if status := divergence([given.start, given.end]):
@@ -69,8 +68,11 @@ def trained(
 ) -> CurveState:
     """Train the bends, or go on from where the store has them."""
     recipe, id = bench.recipe, fingerprint(bench.recipe)
+    store_folder = results_folder(given, given.out) / "store"
     ends = [digest(given.start), digest(given.end)]
-    with Store(given.store, id, {"recipe": recipe, "data": bench.resident.info.sha256, "ends": ends}).locked() as store:
+    with Store(
+        store_folder, id, {"recipe": recipe, "data": bench.resident.info.sha256, "ends": ends}
+    ).locked() as store:
         snapshot = store.snapshot()
         state = CurveState.from_tensors(snapshot[0]) if snapshot else None
         log = EpochLog(id, recipe["epochs"], recipe["samples_per_epoch"], state.epoch if state else 0)

@@ -2,26 +2,26 @@
 
 `python tests/slurm/cluster.py snakemake --workflow-profile profiles/slurm` runs one command with it.
 
-The daemons are Debian's (`apt-get install --no-install-recommends slurm-wlm munge`); they need root, and neither systemd
-nor cgroups nor a configured Slurm. Pretend GPUs are links to /dev/null: jobs see CUDA_VISIBLE_DEVICES and no GPU.
+The daemons are Debian's (`apt-get install --no-install-recommends slurm-wlm munge`); they need root, and neither
+systemd nor cgroups nor a configured Slurm. Pretend GPUs are links to /dev/null: jobs see CUDA_VISIBLE_DEVICES, no GPU.
 """
 
 import contextlib
 import fcntl
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 COMMANDS = ("munged", "slurmctld", "slurmd", "sbatch", "setpriv")
 CONFIGURATION = Path("/etc/slurm/slurm.conf")  # the one place where srun looks within a job
 PREFIX = "closer-look-slurm-"
+NODES = ("n1", "n2")
 GPUS = 2
 PATIENCE = 30  # seconds until the nodes have to be up
 
@@ -79,28 +79,108 @@ def left_behind() -> bool:
 
 @contextlib.contextmanager
 def cluster() -> Iterator[Path]:
-    """Start the daemons, give the folder of their logs once both nodes are idle, and stop them; one at a time."""
+    """Start the daemons, give the folder of their logs once both nodes are idle, and stop them; one cluster at a time.
+
+    Raises
+    ------
+    RuntimeError : Slurm cannot be started here, or did not come up.
+    """
     if reason := why_not():
         raise RuntimeError(reason)
     with contextlib.ExitStack() as stack:
-        turn = stack.enter_context(open(Path(tempfile.gettempdir()) / f"{PREFIX}turn", "w"))  # noqa: PTH123
+        turn = stack.enter_context(Path(f"/tmp/{PREFIX}turn").open("w"))
         fcntl.flock(turn, fcntl.LOCK_EX)
-        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir="/tmp"))  # short, since sockets have short names
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir="/tmp"))  # a short path, as sockets have short names
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         configure(folder)
         stack.enter_context(linked(folder / "slurm.conf"))
-        key, state = folder / "munge.key", ["--pid-file", f"{folder}/munged.pid", "--seed-file", f"{folder}/munge.seed"]
-        logs = ["--log-file", f"{folder}/munged.log"]
-        stack.enter_context(
-            daemon(folder, "munged", "--foreground", "--force", "--key-file", key, "--socket", folder / "munge.socket", *state, *logs)
+        files = [f"--{name}-file={folder}/munge.{name}" for name in ("key", "pid", "seed", "log")]
+        stack.enter_context(daemon(folder, "munged", "--foreground", f"--socket={folder}/munge.socket", *files))
+        wait((folder / "munge.socket").exists, "munged has not come up", folder)
+        stack.enter_context(daemon(folder, "slurmctld", "-D", "-i", "-f", f"{folder}/slurm.conf"))
+        for node in NODES:
+            stack.enter_context(daemon(folder, "slurmd", "-D", "-N", node, "-f", f"{folder}/slurm.conf"))
+        stack.callback(end_jobs, folder)
+        wait(lambda: told("sinfo", "-hNo", "%T").split() == ["idle"] * len(NODES), "the nodes are not up", folder)
+        yield folder
+
+
+def configure(folder: Path) -> None:
+    """Write the configuration, a secret, and the pretend GPUs."""
+    folder.chmod(0o755)
+    (folder / "state").mkdir()
+    for number in range(GPUS):
+        (folder / f"nvidia{number}").symlink_to("/dev/null")
+    (folder / "gres.conf").write_text(f"Name=gpu File={folder}/nvidia[0-{GPUS - 1}]\n")
+    (folder / "slurm.conf").write_text(
+        SLURM_CONF.format(folder=folder, host=socket.gethostname().split(".")[0], ports=free_ports(3), gpus=GPUS)
+    )
+    key = folder / "munge.key"
+    key.touch(0o400)
+    key.write_bytes(os.urandom(128))
+
+
+def free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [each.getsockname()[1] for each in sockets]
+
+
+@contextlib.contextmanager
+def linked(configuration: Path) -> Iterator[None]:
+    """Let Slurm's commands find the configuration, and nothing be left of that."""
+    made = [folder for folder in (CONFIGURATION.parent,) if not folder.exists()]
+    CONFIGURATION.parent.mkdir(exist_ok=True)
+    if left_behind():
+        CONFIGURATION.unlink()
+    CONFIGURATION.symlink_to(configuration)
+    try:
+        yield
+    finally:
+        CONFIGURATION.unlink()
+        for folder in made:
+            folder.rmdir()
+
+
+@contextlib.contextmanager
+def daemon(folder: Path, name: str, *arguments: str) -> Iterator[None]:
+    """Run a daemon; the kernel ends it should this process be killed."""
+    path = shutil.which(name, path=search_path())
+    with (folder / f"{name}.out").open("a") as out:
+        process = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "TERM", path, *arguments], stdout=out, stderr=out, start_new_session=True
         )
-        wait_for(lambda: (folder / "munge.socket").exists(), "munged", folder)
-        stack.enter_context(daemon(folder, "slurmctld", "-D", "-i", "-f", folder / "slurm.conf"))
-        for node in ("n1", "n2"):
-            stack.enter_context(daemon(folder, "slurmd", "-D", "-N", node, "-f", folder / "slurm.conf"))
-        wait_for(lambda: told("sinfo", "--noheader", "--Node", "--format=%T").split() == ["idle"] * 2, "the nodes", folder)
+    try:
+        yield
+    finally:
+        process.terminate()
         try:
-            yield folder
-        finally:
-            told("scancel", "--full", "--signal=KILL", "--user=root")
-            told("scancel", "--user=root")
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def told(*command: str) -> str:
+    """What a command of Slurm prints; nothing where it fails, as while the controller comes up."""
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
+def end_jobs(folder: Path) -> None:
+    """Cancel what still runs, so that the daemons leave no processes behind."""
+    told("scancel", "--user=root")
+    wait(lambda: not told("squeue", "-h", "-t", "pending,running,completing"), "jobs do not end", folder)
+
+
+def wait(true: Callable[[], bool], trouble: str, folder: Path) -> None:
+    end = time.monotonic() + PATIENCE
+    while not true():
+        if time.monotonic() > end:
+            logs = "\n".join(f"{path.name}: {path.read_text()[-2000:]}" for path in sorted(folder.glob("*.[lo]*")))
+            raise RuntimeError(f"{trouble} within {PATIENCE} s\n{logs}")
+        time.sleep(0.1)
+
+
+if __name__ == "__main__":
+    with cluster():
+        sys.exit(subprocess.run(sys.argv[1:], check=False).returncode)

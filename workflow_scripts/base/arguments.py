@@ -8,7 +8,7 @@ from workflow_scripts.base.errors import InputError
 
 
 def parser(module: str, description: str, example: dict) -> argparse.ArgumentParser:
-    """A stage's parser with --recipe, --data, --out, --device, --threads and --scale.
+    """A stage's parser with --recipe, --out and the arguments of `add_running`.
 
     Parameters
     ----------
@@ -21,12 +21,28 @@ def parser(module: str, description: str, example: dict) -> argparse.ArgumentPar
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("--recipe", required=True, help="what to compute: JSON, or a .json file that holds it")
-    made.add_argument("--data", type=Path, required=True, help="folder of the prepared data set")
     made.add_argument("--out", type=Path, required=True, help="folder for the tables")
+    add_running(made)
+    return made
+
+
+def add_running(made: argparse.ArgumentParser) -> None:
+    """The arguments that say how to compute and change no result."""
+    made.add_argument("--data", type=Path, required=True, help="folder of the prepared data set")
     made.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="default: %(default)s")
     made.add_argument("--threads", type=int, default=1, help="CPU threads of torch (default: %(default)s)")
     made.add_argument("--scale", default="", help="name of the scale, for the provenance")
-    return made
+
+
+def add_resuming(made: argparse.ArgumentParser) -> None:
+    """The arguments of stages that go on where they were interrupted."""
+    made.add_argument("--results", type=Path, help="folder of store/ and runs/ (default: two above the output)")
+    made.add_argument("--snapshot-seconds", type=float, default=60.0, help="default: %(default)s")
+
+
+def results_folder(given: argparse.Namespace, output: Path) -> Path:
+    """The folder with store/ (snapshots and finished work) and runs/ (finished runs)."""
+    return given.results or output.resolve().parents[1]
 
 
 def read_json(text: str, needed: tuple[str, ...]) -> dict:

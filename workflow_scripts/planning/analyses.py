@@ -77,7 +77,9 @@ class AnalysisResolver:
         for key in ("model", "data"):
             for other in recipes[1:]:
                 if other[key] != recipes[0][key]:
-                    self.problems.append(f"{where} joins networks of different {key}: {recipes[0][key]} and {other[key]}")
+                    self.problems.append(
+                        f"{where} joins networks of different {key}: {recipes[0][key]} and {other[key]}"
+                    )
                     return False
         return True
 

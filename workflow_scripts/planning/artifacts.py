@@ -101,7 +101,11 @@ class ArtifactResolver:
 
     def _check(self, spec: dict, where: str) -> None:
         """What the panels' schema finds, and reported values that the paper does not print."""
-        found = [problem for number, panel in enumerate(spec.get("panels", []), 1) for problem in panels.problems(panel, number)]
+        found = [
+            problem
+            for number, panel in enumerate(spec.get("panels", []), 1)
+            for problem in panels.problems(panel, number)
+        ]
         if "table" in spec:
             spec["reported"] = os.path.relpath(self.paper.folder / "reported.csv")
             found += panels.problems(spec["table"], 1, kinds=("summary",)) or self._not_printed(spec["table"])

@@ -1,5 +1,6 @@
 """The plan: every run, analysis and artifact that the configuration asks for, each once."""
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,19 +33,22 @@ class Plan:
         """Runs that one process trains one after the other, by pack name; empty where every run has its own job.
 
         Small runs must not pay a process and an import of torch each. A pack holds at most `runs_per_job` runs of one
-        experiment, and never a student together with its teacher.
+        experiment, one data set and one teacher or none, so never a student together with its teacher.
         """
         size = self.scale.declared["runs_per_job"]
         if size == 1:
             return {}
-        by_experiment: dict[tuple[str, bool], list[str]] = {}
+        alike: dict[tuple[str, str, str | None], list[str]] = {}
         for id, run in self.runs.items():
-            by_experiment.setdefault((run.experiment, run.teacher is not None), []).append(id)
-        packs = {}
-        for (experiment, _), ids in by_experiment.items():
-            for number, start in enumerate(range(0, len(ids), size), 1):
-                name = f"{experiment.replace('/', '_')}_{number}"
-                packs[name + ("_students" if self.runs[ids[0]].teacher else "")] = ids[start : start + size]
+            alike.setdefault((run.experiment, run.recipe["data"], run.teacher), []).append(id)
+        packs: dict[str, list[str]] = {}
+        numbers: Counter[str] = Counter()
+        for (experiment, _, teacher), ids in alike.items():
+            students = "_students" if teacher else ""
+            for start in range(0, len(ids), size):
+                numbers[experiment + students] += 1
+                name = f"{self.scale.name}_{experiment.replace('/', '_')}_{numbers[experiment + students]}{students}"
+                packs[name] = ids[start : start + size]
         return packs
 
 
@@ -82,11 +86,11 @@ def make_plan(config: dict, root: Path) -> Plan:
         for name in paper.artifacts["artifacts"]:
             artifact = artifact_resolver.resolve(name, config["scale"])
             artifacts[artifact.id] = artifact
-        for name in run_resolver.names:
-            for run in run_resolver.resolve(name):
-                _add_run(runs, run)
         for analysis in analysis_resolver.resolve_all():
             analyses.setdefault(analysis.id, analysis)
+        for name in run_resolver.names:  # last, when all has said which checkpoints it needs
+            for run in run_resolver.resolve(name):
+                _add_run(runs, run)
         problems += run_resolver.problems + analysis_resolver.problems + artifact_resolver.problems
     if problems:
         raise InputError.together("The declarations cannot be used", dict.fromkeys(problems))

@@ -10,7 +10,6 @@ from workflow_scripts.recipes import engine, schedules
 from workflow_scripts.recipes.canonical import fingerprint
 from workflow_scripts.recipes.merge import merge
 
-
 OPTIMIZER_OPTIONS = {
     "sgd": ("name", "momentum", "weight_decay", "nesterov"),
     "adam": ("name", "betas", "eps", "weight_decay"),
@@ -41,10 +40,6 @@ class Run:
     @property
     def steps_per_epoch(self) -> int:
         return steps_per_epoch(self.recipe["samples_per_epoch"], self.recipe["batch_size"])
-
-    @property
-    def total_steps(self) -> int:
-        return self.recipe["epochs"] * self.steps_per_epoch
 
     @property
     def teacher(self) -> str | None:
@@ -98,7 +93,9 @@ class RunResolver:
         if not trial:
             return runs
         if runs and not (trial.isdecimal() and 1 <= int(trial) <= len(runs)):
-            self.problems.append(f"{where} names trial {trial!r} of {name!r}; allowed at this scale are 1 to {len(runs)}")
+            self.problems.append(
+                f"{where} names trial {trial!r} of {name!r}; allowed at this scale are 1 to {len(runs)}"
+            )
             return []
         return runs[int(trial) - 1 : int(trial)]
 

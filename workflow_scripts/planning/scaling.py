@@ -35,7 +35,9 @@ class Scale:
             for model in self.declared["models"]
             if model not in model_names.NAMES and not model_names.is_own(model)
         ]
-        known = {paper.name: [f"{paper.name}/{experiment}" for experiment in paper.runs["experiments"]] for paper in papers}
+        known = {
+            paper.name: [f"{paper.name}/{experiment}" for experiment in paper.runs["experiments"]] for paper in papers
+        }
         for name in self.declared["experiments"]:
             allowed = known.get(name.partition("/")[0])
             if allowed is not None and name not in allowed:

@@ -28,9 +28,9 @@ class Job:
     def id(self) -> str:
         return fingerprint(self.recipe)
 
-    def teacher(self, runs: Path | None) -> Path | None:
+    def teacher(self, runs: Path) -> Path | None:
         """The checkpoint to distil, below a folder of finished runs."""
-        if self.recipe["distillation"] is None or runs is None:
+        if self.recipe["distillation"] is None:
             return None
         teacher = self.recipe["distillation"]["teacher"]
         return runs / teacher["run"] / "checkpoints" / f"{teacher['at']}.safetensors"

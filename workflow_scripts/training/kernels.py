@@ -6,12 +6,12 @@ from collections.abc import Iterator
 import torch
 from torch.backends import mkldnn, nnpack
 
-FEW_PIXELS = 4096  # a batch, measured: below this preparing a oneDNN call costs more than its convolution
+FEW_PIXELS = 4096  # in a batch, measured: below this a oneDNN call takes longer to prepare than to compute
 
 
 @contextlib.contextmanager
 def small_batches(pixels: int, device: torch.device) -> Iterator[None]:
-    """Within, convolve batches of few pixels by torch's own kernels, which start at once: 1.8 times as fast for 8 x 8 x 8.
+    """Within, convolve small batches by torch's own kernels, which start at once: 1.8 times as fast for 8 x 8 x 8.
 
     The choice is a function of the batch's size alone, so that a run gives the same bits whenever it is resumed.
 
