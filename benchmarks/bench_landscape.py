@@ -1,22 +1,20 @@
 """Points of a curve and of a plane, against one model at a time: build it, load its state, go through a DataLoader.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.bench_landscape
-
 Digits at 8x8 and narrow VGGs, as the demo scale has them, without and with batch normalisation. Both ways evaluate both
 splits and must agree on every loss to 1e-5 (relative) before they are timed.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from benchmarks.pairs import ratio
+from benchmarks.images import digits
+from benchmarks.pairs import Comparison, timed
 from workflow_scripts.datasets.arrays import ImageData, PreparedInfo
 from workflow_scripts.datasets.resident import ResidentData
 from workflow_scripts.landscape.curves import GRID, evaluate_curve, point
@@ -25,32 +23,8 @@ from workflow_scripts.landscape.planes import Plane, evaluate_plane
 from workflow_scripts.models import build
 from workflow_scripts.models.initialise import initialise
 
-TRAIN = 1437
 SIDE = 7
-SPEC = {"width": 0.25, "dropout": 0.5, "smallest_side": 2}
-
-
-def digits() -> ImageData:
-    """scikit-learn's digits, in their stored order, as a prepared data set."""
-    images, labels = load_digits(return_X_y=True)
-    images = (images.reshape(-1, 8, 8, 1) * (255 / 16)).astype(np.uint8)
-    labels = labels.astype(np.int64)
-    pixels = images[:TRAIN] / 255
-    info = PreparedInfo(
-        name="digits",
-        image_size=8,
-        channels=1,
-        classes=10,
-        train=TRAIN,
-        test=len(images) - TRAIN,
-        crop_padding=1,
-        flip=False,
-        mean=(float(pixels.mean()),),
-        std=(float(pixels.std()),),
-        source="scikit-learn",
-        sha256={},
-    )
-    return ImageData(images[:TRAIN], labels[:TRAIN], images[TRAIN:], labels[TRAIN:], info)
+SPEC = {"width": 0.125, "dropout": 0.0, "smallest_side": 2}  # as the demo has them
 
 
 class Normalised(Dataset):
@@ -114,41 +88,42 @@ def states(flat: FlatModel, points: Iterable[Tensor]) -> list[dict[str, Tensor]]
     return found
 
 
-def compare(title: str, ours: Callable[[], pd.DataFrame], usual: Callable[[], list[float]]) -> None:
-    """Assert that both give the same losses, then print how much faster ours is."""
-    np.testing.assert_allclose(ours()["loss"], usual(), rtol=1e-5)
-    print(f"{title}: {ratio(ours, usual)}", flush=True)
+def comparison(what: str, ours: Callable[[], pd.DataFrame], usual: Callable[[], list[float]]) -> Comparison:
+    """Both give the same losses."""
+    return Comparison(
+        what, ours, usual, lambda: np.testing.assert_allclose(ours()["loss"], usual(), rtol=1e-5), repeats=3
+    )
 
 
-def measure(name: str, batch_size: int, usual_batch_size: int) -> None:
-    """Compare both ways for one network."""
-    data = digits()
+def comparisons(
+    name: str, data: ImageData, batch_size: int, usual_batch_size: int, points: np.ndarray = GRID, side: int = SIDE
+) -> Iterator[Comparison]:
+    """A curve and a plane of one network."""
     resident = ResidentData(data)
     spec = {"name": name, **SPEC}
     flat = FlatModel(initialise(build(spec, data.info), seed=0))
     modes = [flat.from_state(initialise(build(spec, data.info), seed=seed).state_dict()) for seed in range(3)]
     control_points = torch.stack([modes[0], modes[2], modes[1]])
-    on_curve = states(flat, (point(control_points, t) for t in GRID))
-    compare(
-        f"{name}, a curve of {len(GRID)} points",
-        lambda: evaluate_curve(flat, control_points, resident, batch_size=batch_size),
+    on_curve = states(flat, (point(control_points, t) for t in points))
+    yield comparison(
+        f"{name} on digits, a curve of {len(points)} points",
+        lambda: evaluate_curve(flat, control_points, resident, points, batch_size=batch_size),
         lambda: usual_losses(spec, data, on_curve, usual_batch_size),
     )
     plane = Plane.through(*modes)
-    x, y = plane.grid(SIDE)
+    x, y = plane.grid(side)
     on_plane = states(flat, (plane.point(a, b) for a in x for b in y))
-    compare(
-        f"{name}, a plane of {SIDE} x {SIDE} points",
-        lambda: evaluate_plane(flat, plane, resident, SIDE, batch_size=batch_size),
+    yield comparison(
+        f"{name} on digits, a plane of {side} x {side} points",
+        lambda: evaluate_plane(flat, plane, resident, side, batch_size=batch_size),
         lambda: usual_losses(spec, data, on_plane, usual_batch_size),
     )
 
 
-def main() -> None:
-    measure("vgg9", 1000, usual_batch_size=128)
-    measure("vgg9_bn", 500, usual_batch_size=500)  # the statistics depend on the batches, so they must be the same
-
-
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    main()
+def rows(quick: bool = False) -> list[dict]:
+    data = digits()
+    points = GRID[::4] if quick else GRID
+    found = timed(comparisons("vgg9", data, 1000, 128, points))
+    if not quick:  # the statistics of batch normalisation depend on the batches, so they must be the same
+        found += timed(comparisons("vgg9_bn", data, 500, 500, points))
+    return found

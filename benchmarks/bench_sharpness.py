@@ -1,7 +1,5 @@
 """Sharpness against a loop over a DataLoader with a clamp for each tensor; Fisher score against per-sample gradients.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.bench_sharpness
-
 Digits at 8x8 and narrow ResNet-18s, as the demo scale has them. In float64 both ways must agree to 1e-6 (relative)
 before they are timed in float32.
 """
@@ -15,8 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Subset
 
-from benchmarks.bench_landscape import Normalised, digits
-from benchmarks.pairs import ratio
+from benchmarks.bench_landscape import Normalised
+from benchmarks.images import digits
+from benchmarks.pairs import Comparison, timed
 from workflow_scripts.datasets.arrays import ImageData
 from workflow_scripts.datasets.resident import ResidentData
 from workflow_scripts.landscape.fisher import draw_labels, fisher_score
@@ -25,8 +24,8 @@ from workflow_scripts.models import build
 from workflow_scripts.models.initialise import initialise
 from workflow_scripts.training.sampling import epoch_batches, epoch_indices
 
-EPSILON, STEPS, LEARNING_RATE, MOMENTUM, BATCH = 1e-4, 200, 1e-3, 0.9, 50
-FISHER_IMAGES, DRAWS = 200, 10
+EPSILON, LEARNING_RATE, MOMENTUM, BATCH = 1e-4, 1e-3, 0.9, 50
+DRAWS = 10
 
 
 def trained(width: float, resident: ResidentData) -> nn.Module:
@@ -42,7 +41,7 @@ def trained(width: float, resident: ResidentData) -> nn.Module:
     return model
 
 
-def usual_sharpness(model: nn.Module, data: ImageData, dtype: torch.dtype) -> tuple[float, float]:
+def usual_sharpness(model: nn.Module, data: ImageData, steps: int, dtype: torch.dtype) -> tuple[float, float]:
     """Loss at the minimum and after the ascent: DataLoader, SGD, one tensor after the other into its box."""
     model = copy.deepcopy(model).to(dtype)
     dataset = Normalised(data.x_train, data.y_train, data.info)
@@ -62,7 +61,7 @@ def usual_sharpness(model: nn.Module, data: ImageData, dtype: torch.dtype) -> tu
     centres = [tensor.detach().clone() for tensor in tensors]
     optimizer = torch.optim.SGD(model.parameters(), LEARNING_RATE, MOMENTUM, maximize=True)
     step, epoch = 0, 0
-    while step < STEPS:
+    while step < steps:
         epoch += 1
         order = epoch_indices(len(dataset), 0, epoch, len(dataset)).tolist()
         for images, labels in DataLoader(Subset(dataset, order), BATCH):
@@ -74,7 +73,7 @@ def usual_sharpness(model: nn.Module, data: ImageData, dtype: torch.dtype) -> tu
                     radius = EPSILON * (centre.abs() + 1)
                     tensor.copy_(torch.minimum(torch.maximum(tensor, centre - radius), centre + radius))
             step += 1
-            if step == STEPS:
+            if step == steps:
                 break
     return before, loss()
 
@@ -92,45 +91,49 @@ def usual_fisher(model: nn.Module, images: Tensor, drawn: Tensor) -> float:
     return float(torch.linalg.eigvalsh(gradients @ gradients.T / len(rows))[-1])
 
 
-def bench_sharpness(data: ImageData, resident: ResidentData) -> None:
+def sharpness(data: ImageData, steps: int) -> Comparison:
+    """Of a ResNet-18 of width 1/8."""
+    resident = ResidentData(data)
     model = trained(1 / 8, resident)
-    count = len(resident.y["train"])
+    batches = functools.partial(
+        epoch_batches, resident, 0, batch_size=BATCH, samples_per_epoch=data.info.train, augment=False
+    )
 
-    def ours(dtype: torch.dtype = torch.float32):
-        batches = functools.partial(
-            epoch_batches, resident, 0, batch_size=BATCH, samples_per_epoch=count, augment=False
-        )
-        return keskar_sharpness(model, resident, batches, EPSILON, STEPS, LEARNING_RATE, MOMENTUM, dtype=dtype)
+    def ours(dtype: torch.dtype = torch.float32) -> tuple[float, float]:
+        found = keskar_sharpness(model, resident, batches, EPSILON, steps, LEARNING_RATE, MOMENTUM, dtype=dtype)
+        return found.loss, found.ascended_loss
 
-    result = ours(torch.float64)
-    losses = usual_sharpness(model, data, torch.float64)
-    np.testing.assert_allclose((result.loss, result.ascended_loss), losses, rtol=1e-6)
-    print(f"sharpness {result.sharpness:.3f} %, {ours().sharpness:.3f} % in float32, on faces {result.on_faces:.2f}")
-    compared = ratio(ours, lambda: usual_sharpness(model, data, torch.float32))
-    print(f"sharpness, {STEPS} steps: {compared}", flush=True)
+    def usual(dtype: torch.dtype = torch.float32) -> tuple[float, float]:
+        return usual_sharpness(model, data, steps, dtype)
+
+    def agree() -> None:
+        np.testing.assert_allclose(ours(torch.float64), usual(torch.float64), rtol=1e-6)
+
+    return Comparison(f"sharpness, {steps} steps of ResNet-18, width 1/8, on digits", ours, usual, agree, repeats=3)
 
 
-def bench_fisher(resident: ResidentData) -> None:
+def fisher(data: ImageData, images: int) -> Comparison:
+    """Of a ResNet-18 of width 1/16; timed to a relative 1e-3 of the eigenvalue."""
+    resident = ResidentData(data)
     model = trained(1 / 16, resident)
-    batches = functools.partial(resident.batches, "train", FISHER_IMAGES, FISHER_IMAGES)
-    images = next(iter(batches()))[0]
+    batches = functools.partial(resident.batches, "train", images, images)
+
+    def ours() -> float:
+        return fisher_score(model, batches, DRAWS).value
 
     def usual(dtype: torch.dtype = torch.float32) -> float:
         network = copy.deepcopy(model).to(dtype).eval()
         (drawn,) = draw_labels(network, batches, DRAWS, torch.Generator().manual_seed(0), dtype)
-        return usual_fisher(network, images.to(dtype), drawn)
+        return usual_fisher(network, next(batches())[0].to(dtype), drawn)
 
-    exact = fisher_score(model, batches, DRAWS, tolerance=1e-6, dtype=torch.float64)
-    np.testing.assert_allclose(exact.value, usual(torch.float64), rtol=1e-6)
-    quick = fisher_score(model, batches, DRAWS)
-    print(f"Fisher score {exact.value:.6g}; to 1e-3 in float32 {quick.value:.6g} after {quick.iterations} passes")
-    compared = ratio(lambda: fisher_score(model, batches, DRAWS), usual, repeats=3)
-    print(f"Fisher score, {FISHER_IMAGES} images x {DRAWS} draws: {compared}", flush=True)
+    def agree() -> None:
+        exact = fisher_score(model, batches, DRAWS, tolerance=1e-6, dtype=torch.float64)
+        np.testing.assert_allclose(exact.value, usual(torch.float64), rtol=1e-6)
+
+    what = f"Fisher score, {images} digits x {DRAWS} draws, ResNet-18, width 1/16"
+    return Comparison(what, ours, usual, agree, repeats=3)
 
 
-if __name__ == "__main__":
-    torch.set_num_threads(1)
+def rows(quick: bool = False) -> list[dict]:
     data = digits()
-    resident = ResidentData(data)
-    bench_sharpness(data, resident)
-    bench_fisher(resident)
+    return timed([sharpness(data, 50 if quick else 200), fisher(data, 50 if quick else 200)])

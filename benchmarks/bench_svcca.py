@@ -2,18 +2,17 @@
 
 The usual way takes each pair of layers by itself: the whole transform, and at each of its frequencies two singular
 value decompositions and one of the product. Ours decomposes each layer once and each conjugate pair of frequencies
-once. Run with `OMP_NUM_THREADS=1 python -m benchmarks.bench_svcca`; it takes a minute or two.
+once. Both must agree to 1e-8 before they are timed.
 """
 
 import itertools
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
-from benchmarks.pairs import ratio
-from workflow_scripts.datasets.arrays import ImageData, PreparedInfo
+from benchmarks.images import digits
+from benchmarks.pairs import Comparison, timed
 from workflow_scripts.datasets.resident import ResidentData
 from workflow_scripts.models import build
 from workflow_scripts.models.layers import operations
@@ -21,17 +20,7 @@ from workflow_scripts.representation.activations import record
 from workflow_scripts.representation.similarity import compare
 from workflow_scripts.representation.svcca import svcca
 
-IMAGES = 1437
 TOLERANCE = 1e-8
-
-
-def digits() -> ResidentData:
-    """Scikit-learn's digits, 8 x 8."""
-    pixels, labels = load_digits(return_X_y=True)
-    images = (pixels.reshape(-1, 8, 8, 1) * (255 / 16)).astype(np.uint8)
-    split = images[:IMAGES], labels[:IMAGES], images[IMAGES:], labels[IMAGES:]
-    info = PreparedInfo("digits", 8, 1, 10, IMAGES, 360, 1, False, (0.3,), (0.4,), "scikit-learn", {})
-    return ResidentData(ImageData(*split, info))
 
 
 def networks(resident: ResidentData, width: float) -> tuple[nn.Module, nn.Module]:
@@ -58,28 +47,43 @@ def usual_pair(a: Tensor, b: Tensor) -> float:
     )
 
 
-def usual_matrix(resident: ResidentData, net_a: nn.Module, net_b: nn.Module) -> list[float]:
-    layers_a, layers_b = (record(net, operations(net), resident, IMAGES).values() for net in (net_a, net_b))
+def usual_matrix(resident: ResidentData, net_a: nn.Module, net_b: nn.Module, images: int) -> list[float]:
+    layers_a, layers_b = (record(net, operations(net), resident, images).values() for net in (net_a, net_b))
     return [usual_pair(a, b) for a, b in itertools.product(layers_a, layers_b)]
 
 
-def bench_pair(resident: ResidentData) -> None:
-    layers = [record(net, operations(net)[:1], resident, IMAGES) for net in networks(resident, width=0.5)]
+def pair(resident: ResidentData, width: float) -> Comparison:
+    """The first convolutions of two networks."""
+    images = resident.info.train
+    layers = [record(net, operations(net)[:1], resident, images) for net in networks(resident, width)]
     (a,), (b,) = (layer.values() for layer in layers)
-    assert abs(svcca(a, b).similarity - usual_pair(a, b)) < TOLERANCE
-    timed = ratio(lambda: svcca(a, b), lambda: usual_pair(a, b))
-    print(f"a pair of convolutions, 32 channels of 8 x 8, {IMAGES} images: {timed}")
+
+    def agree() -> None:
+        assert abs(svcca(a, b).similarity - usual_pair(a, b)) < TOLERANCE
+
+    what = f"SVCCA of a pair of convolutions, {a.shape[1]} channels of 8 x 8, {images} digits"
+    return Comparison(what, lambda: svcca(a, b), lambda: usual_pair(a, b), agree)
 
 
-def bench_matrix(resident: ResidentData) -> None:
-    nets = networks(resident, width=0.125)
-    ours, usual = compare(*nets, resident)["similarity"].to_numpy(), usual_matrix(resident, *nets)
-    assert np.abs(ours - usual).max() < TOLERANCE
-    timed = ratio(lambda: compare(*nets, resident), lambda: usual_matrix(resident, *nets), repeats=1)
-    print(f"the {len(usual)} pairs of layers of VGG-11-BN, 8 to 64 channels, {IMAGES} images: {timed}")
+def matrix(resident: ResidentData, width: float) -> Comparison:
+    """All layers of two networks."""
+    images = resident.info.train
+    nets = networks(resident, width)
+
+    def ours() -> np.ndarray:
+        return compare(*nets, resident, images)["similarity"].to_numpy()
+
+    def usual() -> list[float]:
+        return usual_matrix(resident, *nets, images)
+
+    def agree() -> None:
+        assert np.abs(ours() - usual()).max() < TOLERANCE
+
+    pairs = len(operations(nets[0])) ** 2
+    what = f"SVCCA matrix, {pairs} pairs of layers of VGG-11-BN, width {width}, {images} digits"
+    return Comparison(what, ours, usual, agree, repeats=1)
 
 
-if __name__ == "__main__":
-    data = digits()
-    bench_pair(data)
-    bench_matrix(data)
+def rows(quick: bool = False) -> list[dict]:
+    resident = ResidentData(digits(500 if quick else 1437))
+    return timed([pair(resident, width=0.5), matrix(resident, width=0.0625 if quick else 0.125)])

@@ -217,17 +217,17 @@ def comparisons(settings: list[Setting], runs: tuple[int, ...], repeats: int) ->
 
 
 def demo_settings(images: int) -> list[Setting]:
-    """The demo's widths: CIFAR-10's shape in batches of 128, and the demo's own digits in batches of 8."""
+    """The demo's widths: CIFAR-10's shape in batches of 128, and the demo's own digits in batches of 16."""
     plain = {"width": 0.125, "dropout": 0.0}
     return [
         Setting("VGG-16, width 1/8, 32 x 32", {"name": "vgg16", **plain}, noise, images, 128),
         Setting("ResNet-18, width 1/8, 32 x 32", {"name": "resnet18", "width": 0.125}, noise, images, 128),
         Setting(
-            "VGG-9, width 1/4, digits in batches of 8",
-            {"name": "vgg9", "width": 0.25, "dropout": 0.0, "smallest_side": 2},
+            "VGG-9, width 1/8, digits in batches of 16",
+            {"name": "vgg9", **plain, "smallest_side": 2},
             digits,
             1437,
-            8,
+            16,
         ),
     ]
 

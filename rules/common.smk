@@ -11,6 +11,7 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
 
 from workflow_scripts.base.errors import InputError
+from workflow_scripts.base.files import write_text
 from workflow_scripts.lease import devices as gpus
 from workflow_scripts.planning.plan import make_plan
 from workflow_scripts.recipes.canonical import canonical
@@ -21,8 +22,6 @@ except InputError as error:
     raise WorkflowError(str(error)) from None
 
 PATHS = PLAN.paths
-PACKS = PLAN.packs()
-PACK_OF = {id: pack for pack, ids in PACKS.items() for id in ids}
 SCALE = PLAN.scale.name
 LOGS = PATHS.results / "logs"
 ENVIRONMENT = str(ROOT / "envs" / "environment.yaml")
@@ -52,7 +51,6 @@ shell.prefix(
 
 wildcard_constraints:
     id="[0-9a-f]{12}",
-    pack="[A-Za-z0-9_]+",
 
 
 def checkpoint(end: dict) -> str:
@@ -98,9 +96,11 @@ def teachers_of(*runs: str) -> list[str]:
     return trained(*(distillation["teacher"] for distillation in distillations if distillation))
 
 
-def pack_of(wildcards) -> list[str]:
-    """The receipt of the pack that a run is trained in, if it is trained in one."""
-    return [str(PATHS.results / "packs" / f"{PACK_OF[wildcards.id]}.txt")] if wildcards.id in PACK_OF else []
+def write_packs(ids) -> None:
+    """Tell the trainings which runs of this invocation they may do in one process."""
+    wanted = set(ids)
+    packs = [[PLAN.runs[id].job() for id in pack if id in wanted] for pack in PLAN.packs()]
+    write_text(PATHS.packs(SCALE), canonical([pack for pack in packs if len(pack) > 1]))
 
 
 def curves_of(wildcards) -> dict[str, str]:

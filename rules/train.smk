@@ -3,39 +3,19 @@
 # INPUT: the prepared data; for a student its teacher's checkpoints.
 # OUTPUT: results/runs/<fingerprint>/: metrics.parquet, recipe.json, checkpoints/.
 #
-# Small runs are first trained several to a process (train_together), so that they do not pay a start of torch each;
-# `train` then finds them in the store. A pack that is gone through again touches no finished run, hence `ancient`.
+# Small runs must not pay a start of torch each. So a job that has trained its own run goes on with those of its pack that
+# no process has begun; their own jobs then find them in the store and only name their outputs. Which runs are to be
+# trained is written down as the workflow starts, for no job but as a hint: results do not depend on it.
 
 
-rule train_together:
-    input:
-        data=lambda wildcards: {PATHS.dataset(PLAN.runs[id].recipe["data"]) for id in PACKS[wildcards.pack]},
-        teachers=lambda wildcards: teachers_of(*PACKS[wildcards.pack]),
-    output:
-        PATHS.results / "packs" / "{pack}.txt",
-    log:
-        LOGS / "train" / "{pack}.log",
-    benchmark:
-        LOGS / "train" / "{pack}.benchmark.tsv"
-    conda:
-        ENVIRONMENT
-    threads: 1
-    resources:
-        gpu=GPU,
-        mem_mb=MEMORY,
-        runtime="2h",
-    params:
-        jobs=lambda wildcards: [canonical(PLAN.runs[id].job()) for id in PACKS[wildcards.pack]],
-    shell:
-        "compute {resources.gpu} train_together --jobs {params.jobs:q}"
-        ' --data "$(dirname {input.data:q})" --receipt {output:q} > {log:q} 2>&1'
+onstart:
+    write_packs(job.wildcards.id for job in workflow.dag.needrun_jobs() if job.rule.name == "train")
 
 
 rule train:
     input:
         data=lambda wildcards: PATHS.dataset(PLAN.runs[wildcards.id].recipe["data"]),
         teacher=lambda wildcards: teachers_of(wildcards.id),
-        pack=lambda wildcards: ancient(pack_of(wildcards)),
     output:
         metrics=PATHS.metrics("{id}"),
         recipe=PATHS.run("{id}") / "recipe.json",

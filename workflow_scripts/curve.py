@@ -15,9 +15,10 @@ import torch
 from safetensors.torch import save_file
 
 from workflow_scripts.base.arguments import add_resuming, parser, read_json, results_folder
+from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import whole_file
 from workflow_scripts.base.stage import run
-from workflow_scripts.evidence.dependencies import divergence
+from workflow_scripts.evidence.dependencies import divergence, with_fallbacks
 from workflow_scripts.evidence.tables import write_table
 from workflow_scripts.landscape.curve_training import CurveRecipe, CurveState, train_curve
 from workflow_scripts.landscape.curves import evaluate_curve
@@ -52,6 +53,8 @@ def main() -> None:
     add_resuming(arguments)
     given = arguments.parse_args()
     recipe = read_json(given.recipe, tuple(EXAMPLE))
+    if wrong := sorted(set(recipe["optimizer"]) ^ set(EXAMPLE["optimizer"])):
+        raise InputError(f"a curve's optimizer has momentum and weight_decay alone; mend {', '.join(wrong)}")
     if status := divergence([given.start, given.end]):
         write_outputs(given.out, pd.DataFrame(), {}, status, describe(recipe, given.scale))
         return
@@ -60,7 +63,8 @@ def main() -> None:
     start, end = (flat.from_state(checkpoints.load(path).state) for path in (given.start, given.end))
     state = trained(bench, flat, start, end, given)
     table = evaluated(bench, flat, start, end, state)
-    write_outputs(given.out, table, state.saved, status_of(recipe, state), bench.provenance())
+    status = with_fallbacks(status_of(recipe, state), [given.start, given.end])
+    write_outputs(given.out, table, state.saved, status, bench.provenance())
 
 
 def trained(

@@ -6,19 +6,18 @@ The output is embedding.parquet. A mode or curve whose training diverged is left
 import functools
 from pathlib import Path
 
+import pandas as pd
 import torch
-from safetensors.torch import load_file
 
 from workflow_scripts.base.arguments import parser, read_json
-from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.stage import run
 from workflow_scripts.datasets.arrays import read_description
-from workflow_scripts.evidence.dependencies import divergence
+from workflow_scripts.evidence.dependencies import divergence, with_fallbacks
 from workflow_scripts.evidence.tables import write_table
 from workflow_scripts.landscape.flat import FlatModel
 from workflow_scripts.models import checkpoints
 from workflow_scripts.representation.embedding import embed
-from workflow_scripts.workbench import describe
+from workflow_scripts.workbench import describe, middle_bend
 
 EXAMPLE = {"perplexity": 5, "seed": 0}
 
@@ -30,38 +29,27 @@ def main() -> None:
     given = arguments.parse_args()
     recipe = read_json(given.recipe, tuple(EXAMPLE))
     torch.set_num_threads(given.threads)
-    vectors, kinds = {}, {}
-    status = divergence([Path(path) for _, path in given.mode])
-    flat = flat_model(given.data, [Path(path) for _, path in given.mode])
-    for name, path in given.mode:
-        if Path(path).exists() or status is None:
-            vectors[name], kinds[name] = functools.partial(mode, flat, Path(path)), "mode"
-    for name, folder in given.curve:
-        bends = load_file(Path(folder) / "bends.safetensors")
-        if bends:
-            last = max(bends, key=lambda label: int(label.removeprefix("epoch-")))
-            vectors[name], kinds[name] = functools.partial(middle, bends[last]), "bend"
+    out, provenance = given.out / "embedding.parquet", describe(recipe, given.scale, "cpu")
+    modes = {name: Path(path) for name, path in given.mode}
+    lost = {name: divergence([path]) for name, path in modes.items()}
+    trained = {name: path for name, path in modes.items() if not lost[name]}
+    bends = {name: middle_bend(Path(folder)) for name, folder in given.curve}
+    status = next(filter(None, [*lost.values(), *(diverged for _, diverged in bends.values())]), None)
+    if not trained:
+        write_table(out, pd.DataFrame(), "embedding", status, provenance)
+        return
+    first = checkpoints.load(next(iter(trained.values())))
+    flat = FlatModel(checkpoints.restore(first, read_description(given.data), recipe.get("model")))
+    vectors = {name: functools.partial(mode, flat, path) for name, path in trained.items()}
+    vectors |= {name: bend for name, (bend, _) in bends.items() if bend is not None}
     table = embed(list(vectors.values()), list(vectors), recipe["perplexity"], recipe["seed"])
-    table["kind"] = table["name"].map(kinds)
-    write_table(given.out / "embedding.parquet", table, "embedding", status, describe(recipe, given.scale, "cpu"))
-
-
-def flat_model(data: Path, paths: list[Path]) -> FlatModel:
-    """The modes' model as a point of weight space, which says in which order their tensors are flattened."""
-    for path in paths:
-        if path.exists():
-            return FlatModel(checkpoints.restore(checkpoints.load(path), read_description(data)))
-    raise InputError(f"none of the checkpoints {', '.join(map(str, paths))} exists; train them first")
+    table["kind"] = ["mode" if name in trained else "bend" for name in vectors]
+    write_table(out, table, "embedding", with_fallbacks(status, trained.values()), provenance)
 
 
 def mode(flat: FlatModel, path: Path) -> torch.Tensor:
     """A mode as a vector (D,)."""
     return flat.from_state(checkpoints.load(path).state)
-
-
-def middle(bends: torch.Tensor) -> torch.Tensor:
-    """The middle bend (D,)."""
-    return bends[len(bends) // 2]
 
 
 if __name__ == "__main__":

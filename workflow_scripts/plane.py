@@ -7,18 +7,16 @@ a run's iterates, by affine least squares and by the unconstrained combination o
 from pathlib import Path
 
 import pandas as pd
-from safetensors.torch import load_file
 
 from workflow_scripts.base.arguments import parser, read_json
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.stage import run
-from workflow_scripts.evidence.dependencies import divergence
-from workflow_scripts.evidence.tables import read_table, write_table
+from workflow_scripts.evidence.tables import write_table
 from workflow_scripts.landscape.flat import FlatModel
 from workflow_scripts.landscape.planes import Plane, evaluate_plane
 from workflow_scripts.landscape.tidy import tidy
 from workflow_scripts.models import checkpoints
-from workflow_scripts.workbench import Workbench, describe
+from workflow_scripts.workbench import Workbench, describe, middle_bend
 
 EXAMPLE = {"side": 21, "margin": 0.2}
 METHODS = ("affine", "linear")
@@ -32,19 +30,15 @@ def main() -> None:
     arguments.add_argument("--iterates", type=Path, help="folder of checkpoints epoch-<n>.safetensors to project")
     given = arguments.parse_args()
     recipe = read_json(given.recipe, tuple(EXAMPLE))
-    bends = load_file(given.curve / "bends.safetensors")
-    status = divergence([given.start, given.end])
-    if status is None and not bends:
-        status = read_table(given.curve / "curve.parquet", "path").status
-    if status:
+    bend, status = middle_bend(given.curve)
+    if bend is None:
         for name, kind in (("plane", "plane"), ("points", "plane_points")):
             write_table(given.out / f"{name}.parquet", pd.DataFrame(), kind, status, describe(recipe, given.scale))
         return
     bench = Workbench.of(given, recipe)
     flat = FlatModel(bench.network(given.start, recipe.get("model")))
     ends = [flat.from_state(checkpoints.load(path).state) for path in (given.start, given.end)]
-    last = bends[max(bends, key=epoch_of)].to(bench.device)
-    plane = Plane.through(*ends, last[len(last) // 2])
+    plane = Plane.through(*ends, bend.to(bench.device))
     names = [label_of(path) for path in (given.start, given.end)]
     points = projected(plane, flat, names, epochs_below(given.iterates) if given.iterates else {})
     grid = tidy(evaluate_plane(flat, plane, bench.resident, recipe["side"], recipe["margin"]))

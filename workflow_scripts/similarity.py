@@ -30,7 +30,8 @@ def main() -> None:
     bench = Workbench.of(given, recipe)
     models = recipe.get("models", {})
     networks = [
-        bench.network(path, models.get(which)) for which, path in (("first", given.first), ("second", given.second))
+        bench.network(path, models.get(which, recipe.get("model")))
+        for which, path in (("first", given.first), ("second", given.second))
     ]
     table = compare(*networks, bench.resident, recipe["images"], recipe["diagonal_only"])
     write_table(out, table, "similarity", None, bench.provenance())

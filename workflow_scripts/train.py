@@ -7,19 +7,40 @@ import argparse
 import json
 from pathlib import Path
 
-from workflow_scripts.base.arguments import add_resuming, add_running, results_folder
-from workflow_scripts.base.errors import InputError
+from workflow_scripts.base.arguments import add_resuming, add_running, read_json, results_folder
 from workflow_scripts.base.stage import run
 from workflow_scripts.training.job import Job, Settings, Trainer, export
 
+EXAMPLE = {
+    "recipe": {
+        "data": "cifar10",
+        "model": {"name": "vgg16"},
+        "initialisation": {"variance": 1.0},
+        "optimizer": {"name": "sgd", "momentum": 0.9, "weight_decay": 5e-4},
+        "schedule": {"name": "step", "lr": 0.05, "factor": 0.2, "milestones": [60, 120, 160]},
+        "batch_size": 100,
+        "samples_per_epoch": 50000,
+        "epochs": 200,
+        "augment": True,
+        "evaluate_every": 1,
+        "seed": 1,
+        "freeze": None,
+        "distillation": None,
+        "fallback": None,
+    },
+    "checkpoints": {"epoch-200": 100000},
+}
+
 
 def read_job(text: str) -> Job:
-    """A job from its canonical JSON, or from a file that holds it."""
-    try:
-        document = json.loads(Path(text).read_text() if text.endswith(".json") else text)
-        return Job(document["recipe"], document["checkpoints"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"--job is not the JSON of a training job with recipe and checkpoints: {error!r}") from None
+    """A job from its canonical JSON, or from a file that holds it.
+
+    Raises
+    ------
+    InputError : it is no JSON mapping, or lacks a key that `EXAMPLE` has.
+    """
+    document = read_json(text, tuple(EXAMPLE))
+    return Job(read_json(json.dumps(document["recipe"]), tuple(EXAMPLE["recipe"])), document["checkpoints"])
 
 
 def settings(given: argparse.Namespace, output: Path) -> Settings:
@@ -28,17 +49,33 @@ def settings(given: argparse.Namespace, output: Path) -> Settings:
     return Settings(given.data, store, given.device, given.snapshot_seconds, given.scale, given.threads)
 
 
+def pack_of(job: Job, packs: Path) -> list[Job]:
+    """The other jobs of the pack that holds this one, by the file that the workflow writes as it starts."""
+    for pack in json.loads(packs.read_text()) if packs.exists() else []:
+        jobs = [Job(other["recipe"], other["checkpoints"]) for other in pack]
+        if job in jobs:
+            return [other for other in jobs if other != job]
+    return []
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m workflow_scripts.train", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m workflow_scripts.train",
+        description=__doc__,
+        epilog=f"example of a job: {json.dumps(EXAMPLE)}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--job", required=True, help="JSON {recipe, checkpoints}, or a .json file that holds it")
     parser.add_argument("--out", type=Path, required=True, help="folder for the outputs")
     parser.add_argument("--teacher", type=Path, help="checkpoint of the teacher, if it is not in runs/ of the results")
     add_running(parser)
     add_resuming(parser)
     given = parser.parse_args()
-    job = read_job(given.job)
-    teacher = given.teacher or job.teacher(results_folder(given, given.out) / "runs")
-    export(Trainer(settings(given, given.out)).finish(job, teacher), job, given.out)
+    job, results = read_job(given.job), results_folder(given, given.out)
+    trainer = Trainer(settings(given, given.out))
+    export(trainer.finish(job, given.teacher or job.teacher(results / "runs")), job, given.out)
+    if trainer.warm:
+        trainer.finish_others(pack_of(job, results / "packs" / f"{given.scale}.json"), results / "runs")
 
 
 if __name__ == "__main__":

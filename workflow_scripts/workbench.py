@@ -5,11 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
 
+from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.arrays import load
 from workflow_scripts.datasets.resident import ResidentData
 from workflow_scripts.evidence import provenance
+from workflow_scripts.evidence.tables import read_table
 from workflow_scripts.models import checkpoints
 from workflow_scripts.recipes.canonical import fingerprint
 from workflow_scripts.training.device import choose_device, device_name
@@ -46,6 +50,30 @@ class Workbench:
     def provenance(self, **more) -> dict:
         """Where the results of this recipe come from."""
         return describe(self.recipe, self.scale, device_name(self.device), **more)
+
+
+def middle_bend(curve: Path) -> tuple[Tensor | None, dict | None]:
+    """The middle bend (D,) of a curve as it was last saved; or None and the status, where a training diverged.
+
+    Parameters
+    ----------
+    curve : the folder that `workflow_scripts.curve` wrote.
+
+    Raises
+    ------
+    InputError : a file is missing or damaged, or no bend was saved.
+    """
+    table = read_table(curve / "curve.parquet", "path")
+    if table.diverged:
+        return None, table.status
+    try:
+        bends = load_file(curve / "bends.safetensors")
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{curve / 'bends.safetensors'} cannot be read ({error}); find the curve again") from None
+    if not bends:
+        raise InputError(f"{curve / 'bends.safetensors'} holds no bend; find the curve with an epoch to save")
+    last = bends[max(bends, key=lambda label: int(label.removeprefix("epoch-")))]
+    return last[len(last) // 2], None
 
 
 def describe(recipe: dict, scale: str, device: str | None = None, **more) -> dict:

@@ -52,7 +52,8 @@ InactiveLimit=0
 GresTypes=gpu
 NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=4 RealMemory=16000 Gres=gpu:{gpus}
 NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=4 RealMemory=16000 Gres=gpu:{gpus}
-PartitionName=test Nodes=n1,n2 Default=YES MaxTime=60 OverSubscribe=NO
+PartitionName=test Nodes=n1,n2 Default=YES
+EnforcePartLimits=ALL
 """
 
 

@@ -19,3 +19,20 @@ def divergence(checkpoints: Iterable[Path]) -> dict | None:
             if metrics.diverged:
                 return metrics.status
     return None
+
+
+def fallbacks(checkpoints: Iterable[Path]) -> list[dict]:
+    """The attempts that diverged before the trainings behind these checkpoints took their declared fallbacks."""
+    tables = dict.fromkeys(checkpoint.parent.parent / "metrics.parquet" for checkpoint in checkpoints)
+    return [
+        attempt
+        for table in tables
+        if table.exists()
+        for attempt in read_table(table, "metrics").status.get("attempts", [])
+    ]
+
+
+def with_fallbacks(status: dict | None, checkpoints: Iterable[Path]) -> dict:
+    """The status of an analysis, with what its trainings went through."""
+    attempts = fallbacks(checkpoints)
+    return {**(status or {"state": "finished"}), **({"attempts": attempts} if attempts else {})}

@@ -59,7 +59,7 @@ class ArtifactResolver:
             "data": ", ".join(data),
             **body,
         }
-        spec["names"] = {run.id: run.names[0].split("/", 1)[1] for run in used_runs.values()}
+        spec["names"] = {run.id: run.names[0].split("/", 1)[1].replace("_", " ") for run in used_runs.values()}
         self._check(spec, where)
         return Artifact(name, spec, list(used_runs.values()), list(used_analyses.values()), sensitivity)
 

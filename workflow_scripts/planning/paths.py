@@ -24,6 +24,10 @@ class Paths:
     def checkpoints(self, id: str) -> Path:
         return self.run(id) / "checkpoints"
 
+    def packs(self, scale: str) -> Path:
+        """The file that says which runs may be trained in one process."""
+        return self.results / "packs" / f"{scale}.json"
+
     def analysis(self, kind: str, id: str) -> Path:
         return self.results / kind / id
 

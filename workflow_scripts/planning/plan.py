@@ -1,6 +1,5 @@
 """The plan: every run, analysis and artifact that the configuration asks for, each once."""
 
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,27 +28,17 @@ class Plan:
     artifacts: dict[str, Artifact]
     titles: dict[str, str]
 
-    def packs(self) -> dict[str, list[str]]:
-        """Runs that one process trains one after the other, by pack name; empty where every run has its own job.
+    def packs(self) -> list[list[str]]:
+        """Runs that a process may train one after the other, once it has paid for its start and its import of torch.
 
-        Small runs must not pay a process and an import of torch each. A pack holds at most `runs_per_job` runs of one
-        experiment, one data set and one teacher or none, so never a student together with its teacher.
+        A pack holds at most `runs_per_job` runs of one experiment, one data set and one teacher or none, so never a
+        student together with its teacher.
         """
         size = self.scale.declared["runs_per_job"]
-        if size == 1:
-            return {}
         alike: dict[tuple[str, str, str | None], list[str]] = {}
         for id, run in self.runs.items():
             alike.setdefault((run.experiment, run.recipe["data"], run.teacher), []).append(id)
-        packs: dict[str, list[str]] = {}
-        numbers: Counter[str] = Counter()
-        for (experiment, _, teacher), ids in alike.items():
-            students = "_students" if teacher else ""
-            for start in range(0, len(ids), size):
-                numbers[experiment + students] += 1
-                name = f"{self.scale.name}_{experiment.replace('/', '_')}_{numbers[experiment + students]}{students}"
-                packs[name] = ids[start : start + size]
-        return packs
+        return [ids[start : start + size] for ids in alike.values() for start in range(0, len(ids), size)]
 
 
 def own_data(sources: dict[str, str]) -> tuple[dict[str, DatasetInfo], list[str]]:

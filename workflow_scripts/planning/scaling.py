@@ -89,7 +89,12 @@ def scaled_rates(schedule: dict, factor: float) -> dict:
     scaled = copy.deepcopy(schedule)
     for key in RATE_KEYS:
         if key in scaled:
-            scaled[key] = scaled[key] * factor
+            scaled[key] = product(scaled[key], factor)
     if "rates" in scaled:
-        scaled["rates"] = [[epochs, rate * factor] for epochs, rate in scaled["rates"]]
+        scaled["rates"] = [[epochs, product(rate, factor)] for epochs, rate in scaled["rates"]]
     return scaled
+
+
+def product(rate: float, factor: float) -> float:
+    """rate x factor as one would write it: .05 x .4 is .02, not .020000000000000004."""
+    return float(f"{rate * factor:.12g}")

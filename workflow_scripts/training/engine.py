@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from workflow_scripts import models
+from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.resident import ResidentData
 from workflow_scripts.models.initialise import initialise
 from workflow_scripts.models.layers import part
@@ -28,7 +29,7 @@ from workflow_scripts.training.sampling import epoch_batches, generator
 class Progress:
     """A training after `epoch` epochs: all that is needed to go on to the same bits.
 
-    diverged : where the loss became non-finite, {"step", "epoch", "reason"}; training ended there.
+    diverged : where the loss or a weight became non-finite, {"step", "epoch", "reason"}; training ended there.
     """
 
     model: nn.Module
@@ -67,7 +68,7 @@ def train(
     after_epoch: Callable[[Progress], None],
     teacher: nn.Module | None = None,
 ) -> None:
-    """Train from where `progress` stands to the end of the recipe, or to where the loss becomes non-finite.
+    """Train from where `progress` stands to the end of the recipe, or to where loss or weights become non-finite.
 
     Parameters
     ----------
@@ -89,7 +90,7 @@ def train(
             outcome = _train_epoch(recipe, resident, progress, epoch, steps, rate, objective, labels_at)
         progress.diverged = outcome.diverged
         for label, step, state in outcome.states:
-            if progress.diverged is None or step < progress.diverged["step"]:
+            if progress.diverged is None or (step < progress.diverged["step"] and is_finite(state)):
                 save(label, state)
         due = epoch == recipe["epochs"] or epoch % recipe["evaluate_every"] == 0
         test = _evaluate(progress.model, resident) if due and progress.diverged is None else None
@@ -131,7 +132,7 @@ def _train_epoch(recipe, resident, progress, epoch, steps, rate, objective, labe
         if frozen and step in (0, (epoch - 1) * steps, frozen["steps"]):
             optimizers.freeze(part(model, frozen["part"]), step < frozen["steps"])
         with autocast(resident.device):
-            logits = model(images)
+            logits = _logits(model, images)
         loss = objective(logits.float(), images, labels)
         optimizer.zero_grad()
         loss.backward()
@@ -142,21 +143,44 @@ def _train_epoch(recipe, resident, progress, epoch, steps, rate, objective, labe
         targets.append(labels)
         for label in labels_at.get(step, ()):
             states.append((label, step, {name: tensor.clone() for name, tensor in model.state_dict().items()}))
-    return _summarise(recipe, epoch, steps, outputs, targets, states)
+    return _summarise(recipe, model, steps, step, outputs, targets, states)
 
 
-def _summarise(recipe: dict, epoch: int, steps: int, outputs: list, targets: list, states: list) -> _Epoch:
-    """Read the epoch's metrics from the device: once."""
+def _logits(model: nn.Module, images: Tensor) -> Tensor:
+    try:
+        return model(images)
+    except ValueError as error:
+        if len(images) > 1:
+            raise
+        raise InputError(
+            f"the network cannot be trained on a batch of one image ({error}); choose a batch_size and "
+            "samples_per_epoch that leave no such batch"
+        ) from None
+
+
+def _summarise(recipe: dict, model: nn.Module, steps: int, last: int, outputs: list, targets: list, states: list):
+    """Read the metrics of the epoch that ended with step `last` from the device: once.
+
+    Weights that an update made non-finite show in the next update's loss, so only those of the epoch's end are checked.
+    """
     logits, labels = torch.cat(outputs).float(), torch.cat(targets)
     losses = F.cross_entropy(logits, labels, reduction="none").double()
     correct = (logits.argmax(1) == labels).sum()
-    loss, finite, hits = torch.stack([losses.mean(), losses.isfinite().all().double(), correct.double()]).tolist()
+    facts = [losses.mean(), losses.isfinite().all(), is_finite(model.state_dict()), correct]
+    loss, finite_losses, finite_weights, hits = torch.stack([fact.double() for fact in facts]).tolist()
     diverged = None
-    if not finite:
+    if not finite_losses:
         image = int((~losses.isfinite()).nonzero()[0])
-        step = (epoch - 1) * steps + image // recipe["batch_size"] + 1
+        step = last - steps + image // recipe["batch_size"] + 1
         diverged = {"step": step, "epoch": step / steps, "reason": "the training loss became non-finite"}
+    elif not finite_weights:
+        diverged = {"step": last, "epoch": last / steps, "reason": "the weights became non-finite"}
     return _Epoch(loss, 100.0 * hits / len(labels), states, diverged)
+
+
+def is_finite(state: dict[str, Tensor]) -> Tensor:
+    """Whether all values of a state are finite, as a scalar on its device."""
+    return torch.stack([tensor.isfinite().all() for tensor in state.values()]).all()
 
 
 def _evaluate(model: nn.Module, resident: ResidentData):

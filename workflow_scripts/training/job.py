@@ -1,6 +1,8 @@
 """One training job from its recipe to its outputs: resume, fall back where declared, and leave everything whole."""
 
+import contextlib
 import os
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,29 +51,53 @@ class Settings:
 
 
 class Trainer:
-    """Runs jobs one after the other in one process; data that several of them need is loaded once."""
+    """Runs jobs one after the other in one process; the data that they share is loaded once."""
 
     def __init__(self, settings: Settings):
         self.settings = settings
         self._resident = None
 
-    def finish(self, job: Job, teacher: Path | None = None) -> Store:
+    @property
+    def warm(self) -> bool:
+        """Whether this process has trained something, so that torch and the data are there."""
+        return self._resident is not None
+
+    def finish_others(self, jobs: list[Job], runs: Path) -> None:
+        """Train those of a pack that no process has begun. Small runs so share a start of torch and a copy of the data.
+
+        What is wrong with one of them is told by its own job, which will come upon it too.
+        """
+        for job in jobs:
+            with contextlib.suppress(InputError, BlockingIOError):
+                self.finish(job, job.teacher(runs), wait=False)
+
+    def finish(self, job: Job, teacher: Path | None = None, wait: bool = True) -> Store:
         """Train a job to its end in the store, unless that has been done.
 
         Parameters
         ----------
         teacher : checkpoint to distil, for recipes with distillation.
+        wait : for another process that works on the same run.
+
+        Raises
+        ------
+        BlockingIOError : another process works on it, and `wait` is false.
         """
         digests = read_description(self.settings.data).sha256
         store = Store(self.settings.store, job.id, {"recipe": job.recipe, "data": digests})
-        with store.locked():
+        with store.locked(wait):
             if missing(store, job):
                 self._train(store, job, teacher)
         return store
 
     def _train(self, store: Store, job: Job, teacher_path: Path | None) -> None:
+        from workflow_scripts.evidence.dependencies import divergence
         from workflow_scripts.training import engine
+        from workflow_scripts.training.history import History
 
+        if teacher_path is not None and divergence([teacher_path]):
+            self._conclude(store, job, History(), {"step": 0, "epoch": 0.0, "reason": "its teacher diverged"}, [])
+            return
         resident = self._data()
         teacher = self._teacher(job, teacher_path, resident)
         tensors, done = store.snapshot() or ({}, {"epoch": 0, "attempts": [], "diverged": None, "saved": []})
@@ -87,11 +113,12 @@ class Trainer:
             if progress.diverged is None or job.recipe["fallback"] is None or done["attempts"]:
                 break
             say(f"{job.id}: diverged at step {progress.diverged['step']}; going on with the fallback")
+            shutil.rmtree(store.folder / "checkpoints", ignore_errors=True)
             tensors, done = (
                 {},
                 {"epoch": 0, "attempts": [{"run": job.id, **progress.diverged}], "diverged": None, "saved": []},
             )
-        self._conclude(store, job, progress, done["attempts"])
+        self._conclude(store, job, progress.history, progress.diverged, done["attempts"])
 
     def _run(self, store, job, recipe, progress, done, resident, teacher) -> None:
         from workflow_scripts.models import checkpoints
@@ -116,20 +143,20 @@ class Trainer:
 
         engine.train(recipe, resident, progress, job.checkpoints, save, after_epoch, teacher)
 
-    def _conclude(self, store: Store, job: Job, progress, attempts: list[dict]) -> None:
+    def _conclude(self, store: Store, job: Job, history, diverged: dict | None, attempts: list[dict]) -> None:
         """Write the tidy table and mark the run as finished."""
         from workflow_scripts.evidence import provenance
         from workflow_scripts.evidence.tables import write_table
         from workflow_scripts.training.device import device_name
 
         status = {"state": "finished"}
-        if progress.diverged is not None:
-            status = {"state": "diverged", "run": job.id, **progress.diverged}
+        if diverged is not None:
+            status = {"state": "diverged", "run": job.id, **diverged}
         if attempts:
             status["attempts"] = attempts
         write_table(
             store.folder / "metrics.parquet",
-            progress.history.table(job.id),
+            history.table(job.id),
             "metrics",
             status,
             provenance.collect(
@@ -169,13 +196,16 @@ class Trainer:
 
 
 def missing(store: Store, job: Job) -> bool:
-    """Whether the store lacks the finished run, or a checkpoint that the job asks for and the run reached."""
+    """Whether the store lacks the finished run, or a checkpoint that the job asks for and the run reached.
+
+    A run that diverged may have done so with the update before the one whose loss tells.
+    """
     status = store.finished()
     if status is None:
         return True
     reached = status.get("step", float("inf"))
     return any(
-        step < reached and not (store.folder / "checkpoints" / f"{label}.safetensors").exists()
+        step < reached - 1 and not (store.folder / "checkpoints" / f"{label}.safetensors").exists()
         for label, step in job.checkpoints.items()
     )
 

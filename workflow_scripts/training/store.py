@@ -41,11 +41,18 @@ class Store:
         self.identity = canonical(identity)
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator["Store"]:
-        """Work on this fingerprint alone; the lock is freed by any death of the process."""
+    def locked(self, wait: bool = True) -> Iterator["Store"]:
+        """Work on this fingerprint alone; the lock is freed by any death of the process.
+
+        Raises
+        ------
+        BlockingIOError : another process works on it, and `wait` is false.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            for half in self.folder.rglob(".*.part"):  # of a process that was killed while it wrote
+                half.unlink()
             known = self.folder / "identity.json"
             if not known.exists() or known.read_text() != self.identity:
                 self.clear()

@@ -1,0 +1,301 @@
+"""The workflow on top of the plan: what Snakemake means to run, and on a tiny paper what it does run."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+from snakemake.api import SnakemakeApi
+from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings, Quietness, ResourceSettings
+
+from workflow_scripts.evidence.tables import read_table
+from workflow_scripts.planning.plan import make_plan
+from workflow_scripts.recipes.merge import merge
+from workflow_scripts.recipes.schema import read_yaml
+
+ROOT = Path(__file__).parents[1]
+GOTMARE = {"papers": ["gotmare2019"]}
+
+
+@pytest.fixture
+def to_run(tmp_path, monkeypatch):
+    """A function that says which jobs Snakemake would run: (rule, id or pack or artifact) of each."""
+    before = dict(os.environ), sys.path[:]
+
+    def jobs(*targets, root=ROOT, directory=tmp_path, **config):
+        monkeypatch.chdir(directory)
+        with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
+            workflow = api.workflow(
+                resource_settings=ResourceSettings(cores=1),
+                config_settings=ConfigSettings(config=config),
+                snakefile=root / "Snakefile",
+                workdir=directory,
+            )
+            workflow.dag(DAGSettings(targets=set(map(str, targets)))).execute_workflow(executor="dryrun")
+            needed = workflow._workflow.dag.needrun_jobs(exclude_finished=False)
+            return sorted((job.rule.name, *job.wildcards_dict.values()) for job in needed)
+
+    yield jobs
+    os.environ.clear()
+    os.environ.update(before[0])
+    sys.path[:] = before[1]
+
+
+def count(jobs):
+    return Counter(job[0] for job in jobs)
+
+
+def snakemake(*arguments, directory, root=ROOT, **more):
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        root / "Snakefile",
+        "--directory",
+        directory,
+        *arguments,
+    ]
+    return subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300, **more)
+
+
+# --- what it means to run --------------------------------------------------------------------------------------------
+
+
+def test_the_whole_demo(to_run):
+    assert count(to_run(**GOTMARE)) == {
+        "prepare_data": 1, "train": 30, "curve": 15, "plane": 3, "similarity": 10, "embedding": 1,
+        "figure": 15, "table": 1, "all": 1,
+    }  # fmt: skip
+
+
+def test_the_papers_scale_takes_the_same_jobs(to_run):
+    assert count(to_run(scale="paper", **GOTMARE)) == count(to_run(**GOTMARE))
+
+
+@pytest.mark.parametrize(
+    ("artifact", "expected"),
+    [
+        ("figure_3", {"train": 1, "curve": 1, "plane": 1, "figure": 1}),
+        ("figure_6", {"train": 3, "similarity": 2, "figure": 1}),
+        ("figure_10", {"train": 7, "curve": 6, "embedding": 1, "figure": 1}),
+        ("figure_15", {"train": 6, "figure": 1}),
+        ("text_distillation", {"train": 11, "table": 1}),
+        ("figure_2_epoch_165", {"train": 1, "curve": 3, "figure": 1}),
+    ],
+)
+def test_an_artifact_takes_what_it_needs_and_no_more(to_run, artifact, expected):
+    name = f"gotmare2019_{artifact}"
+    assert count(to_run(name, scale="paper", **GOTMARE)) == {**expected, "prepare_data": 1, name: 1}
+
+
+def test_lint_is_content(tmp_path):
+    done = snakemake("--lint", directory=tmp_path)
+    assert done.returncode == 0, done.stderr + done.stdout
+
+
+def test_the_graph_of_rules_is_all_that_is_printed(tmp_path):
+    done = snakemake("gotmare2019_figure_3", "--rulegraph", directory=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"digraph snakemake_dag \{.*\}\s*", done.stdout, re.DOTALL)
+    assert {"plane", "curve", "train", "prepare_data"} <= set(re.findall(r'label = "(\w+)', done.stdout))
+
+
+def test_a_mistake_ends_in_one_sentence(tmp_path):
+    done = snakemake("--cores", "1", "--config", "scale=nonsense", directory=tmp_path)
+    assert done.returncode == 1 and not done.stdout
+    assert "config.yaml: scale is 'nonsense'; allowed are the files of scales/: demo, paper, reduced" in done.stderr
+    assert "Traceback" not in done.stderr and "InputError" not in done.stderr and "make_plan" not in done.stderr
+
+
+# --- a tiny paper, for real ------------------------------------------------------------------------------------------
+
+RUNS = """
+defaults:
+  data: digits
+  model: vgg16
+  initialisation: {variance: 1.0}
+  optimizer: {name: sgd, momentum: 0.9, weight_decay: 5e-4}
+  schedule: {name: constant, lr: 0.02}
+  batch_size: 20
+  epochs: 2
+  augment: true
+  evaluate_every: 1
+  seed: 1
+experiments:
+  ends:
+    about: The ends of a curve, and one that stands beside it
+    runs:
+      first: {}
+      second: {seed: 2}
+      beside: {seed: 3}
+  pupils:
+    about: A student
+    runs:
+      pupil:
+        model: student
+        distillation: {teacher: first@epoch-2, temperature: 5, scale_by_temperature_squared: true}
+"""
+
+ANALYSES = """
+defaults:
+  curve:
+    form: polygonal
+    bends: 1
+    epochs: 2
+    save: [2]
+    batch_size: 20
+    optimizer: {momentum: 0.9, weight_decay: 5e-4}
+    schedule: {name: hold_then_linear, lr: 0.015}
+    augment: true
+    points: 3
+    seed: 1
+curves:
+  between: {start: first@epoch-2, end: second@epoch-2}
+"""
+
+SCALE = {
+    "about": "seconds", "data": {"digits": "birds"}, "samples_per_epoch": 40, "batch_factor": 1, "trials_at_most": 1,
+    "runs_per_job": 3, "experiments": {}, "analyses": {},
+    "models": {
+        "vgg16": {"name": "vgg9", "width": 0.0625, "dropout": 0.0, "smallest_side": 2},
+        "student": {"width": 0.0625},
+    },
+}  # fmt: skip
+
+NASTY = "re sults; touch pwned $(touch pwned) `touch pwned` 'one' \"two\" & # *"
+
+
+class Site:
+    """A checkout whose only paper is tiny, and whose names are made to hurt a shell."""
+
+    def __init__(self, root, source):
+        self.root, self.directory = root, root / "somewhere else"
+        for folder in ("rules", "workflow_scripts", "notebooks", "report", "envs"):
+            (root / folder).symlink_to(ROOT / folder)
+        shutil.copy(ROOT / "Snakefile", root)
+        shutil.copytree(ROOT / "schemas", root / "schemas")
+        (root / "papers" / "tiny").mkdir(parents=True)
+        (root / "scales").mkdir()
+        self.directory.mkdir()
+        shutil.copytree(source, root / "birds' (nest); touch pwned")
+        config = {"scale": "seconds", "papers": ["tiny"], "results": NASTY}
+        data = {"folder": "the data; touch pwned", "sources": {"birds": str(root / "birds' (nest); touch pwned")}}
+        self.write("config.yaml", {**config, "data": data, "training": {"device": "cpu"}})
+        self.write("scales/seconds.yaml", SCALE)
+        self.write("papers/tiny/paper.yaml", {"title": "Tiny", "authors": "Nobody", "venue": "Nowhere"})
+        self.write("papers/tiny/artifacts.yaml", {"artifacts": {}})
+        self.write("papers/tiny/runs.yaml", RUNS)
+        self.write("papers/tiny/analyses.yaml", ANALYSES)
+
+    def write(self, name, content):
+        text = content if isinstance(content, str) else yaml.safe_dump(content, sort_keys=False)
+        (self.root / name).write_text(text)
+
+    def change(self, old, new):
+        text = (self.root / "papers/tiny/runs.yaml").read_text()
+        assert old in text
+        self.write("papers/tiny/runs.yaml", text.replace(old, new))
+
+    def plan(self):
+        return make_plan(merge(read_yaml(self.root / "config.yaml"), {}), self.root)
+
+    def ids(self):
+        """Of runs and curves, by name."""
+        plan = self.plan()
+        runs = {run.names[0].partition("/")[2]: run.id for run in plan.runs.values()}
+        return runs | {each.name.partition("/")[2]: each.id for each in plan.analyses.values()}
+
+    def targets(self):
+        plan = self.plan()
+        curves = [path for each in plan.analyses.values() for path in plan.paths.tables(each.kind, each.id).values()]
+        return [*map(plan.paths.metrics, plan.runs), *curves]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory, tiny_source):
+    """The tiny paper, run to its end."""
+    made = Site(tmp_path_factory.mktemp("site"), tiny_source)
+    done = snakemake(*made.targets(), "--cores", "1", root=made.root, directory=made.directory)
+    assert done.returncode == 0, done.stderr
+    return made
+
+
+def results(site):
+    return site.directory / NASTY
+
+
+def test_names_that_hurt_a_shell_hurt_nobody(site):
+    ids = site.ids()
+    assert not list(site.root.rglob("pwned"))
+    assert {path.name for path in site.directory.iterdir()} == {NASTY, "the data; touch pwned", ".snakemake"}
+    for name in ("first", "second", "beside", "pupil"):
+        folder = results(site) / "runs" / ids[name]
+        table = read_table(folder / "metrics.parquet", "metrics")
+        assert table.status == {"state": "finished"} and set(table.frame.epoch) == {1.0, 2.0}
+        assert json.loads((folder / "recipe.json").read_text()) == site.plan().runs[ids[name]].recipe
+        saved = {path.name for path in (folder / "checkpoints").glob("*.safetensors")}
+        assert saved == ({"epoch-2.safetensors"} if name in ("first", "second") else set())
+    curve = read_table(results(site) / "curve" / ids["between"] / "curve.parquet", "path")
+    assert set(curve.frame.path) == {"curve", "segment"} and curve.provenance["scale"] == "seconds"
+    assert not list(site.directory.rglob("*.part"))
+
+
+def test_what_is_done_is_done(site, to_run):
+    """Comments, the order of keys, touched files and rewritten scales run nothing again."""
+    assert to_run(*site.targets(), root=site.root, directory=site.directory) == []
+    before = {
+        path: path.read_text() for path in site.root.glob("*/**/*.yaml") if not path.is_relative_to(site.directory)
+    }
+    for path, text in before.items():
+        path.write_text("# A comment.\n" + text + "\n# Another.\n")
+    site.write("scales/seconds.yaml", dict(reversed(SCALE.items())))
+    site.change("{name: sgd, momentum: 0.9, weight_decay: 5e-4}", "{weight_decay: 0.0005, momentum: 0.9, name: sgd}")
+    try:
+        assert to_run(*site.targets(), root=site.root, directory=site.directory) == []
+    finally:
+        for path, text in before.items():
+            path.write_text(text)
+
+
+def test_swapped_rate_and_decay_retrain_what_they_touch(site, to_run):
+    before = site.ids()
+    site.change("second: {seed: 2}", "second: {seed: 2, schedule: {lr: 5e-4}, optimizer: {weight_decay: 0.02}}")
+    after = site.ids()
+    try:
+        jobs = to_run(*site.targets(), root=site.root, directory=site.directory)
+    finally:
+        site.change("second: {seed: 2, schedule: {lr: 5e-4}, optimizer: {weight_decay: 0.02}}", "second: {seed: 2}")
+    assert {name for name in before if before[name] != after[name]} == {"second", "between"}
+    assert jobs == [("curve", after["between"]), ("train", after["second"])]
+
+
+def test_a_run_that_joins_the_others_retrains_none_of_them(site, to_run):
+    site.change("      first: {}\n", "      before: {seed: 4}\n      first: {}\n")
+    try:
+        jobs = to_run(*site.targets(), root=site.root, directory=site.directory)
+        expected = ("train", site.ids()["before"])
+    finally:
+        site.change("      before: {seed: 4}\n", "")
+    assert jobs == [expected]
+
+
+def test_a_changed_seed_trains_one_run_for_real(site):
+    before = site.ids()
+    files = {path: path.stat().st_mtime_ns for path in results(site).rglob("*.parquet")}
+    site.change("beside: {seed: 3}", "beside: {seed: 33}")
+    after = site.ids()
+    done = snakemake(*site.targets(), "--cores", "1", root=site.root, directory=site.directory)
+    assert done.returncode == 0, done.stderr
+    assert {name for name in before if before[name] != after[name]} == {"beside"}
+    assert {path: path.stat().st_mtime_ns for path in files} == files
+    new = {path for path in results(site).rglob("*.parquet")} - set(files)
+    assert {path.parent.relative_to(results(site)).as_posix() for path in new} == {
+        f"{folder}/{after['beside']}" for folder in ("runs", "store")
+    }
