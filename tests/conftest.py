@@ -140,6 +140,7 @@ CURVE = {
     "schedule": {"name": "hold_then_linear", "lr": 0.015},
     "augment": True,
     "points": 3,
+    "images": None,
     "seed": 1,
 }
 

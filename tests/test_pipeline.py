@@ -1,4 +1,4 @@
-"""The whole pipeline at scale demo: from an empty directory to every artifact and the report, and then nothing to do."""
+"""The whole pipeline at scale demo: from an empty directory to every artifact, the report, and nothing left to do."""
 
 import csv
 import json

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 MODEL = RECIPE["model"]
 RECIPES = {
     "curve": {**CURVE, "model": MODEL},
-    "plane": {"side": 3, "margin": 0.2, "model": MODEL},
+    "plane": {"side": 3, "margin": 0.2, "images": None, "model": MODEL},
     "similarity": {"images": 100, "diagonal_only": False, "model": MODEL},
     "embedding": {"perplexity": 2, "seed": 0, "model": MODEL},
 }

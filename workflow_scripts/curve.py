@@ -42,6 +42,7 @@ EXAMPLE = {
     "schedule": {"name": "hold_then_linear", "lr": 0.015},
     "augment": True,
     "points": 61,
+    "images": None,
     "seed": 1,
 }
 
@@ -106,10 +107,14 @@ def evaluated(
 ) -> pd.DataFrame:
     """Loss and accuracy along the segment and along the curve at its saved epochs: a table of kind "path"."""
     t = np.linspace(0.0, 1.0, bench.recipe["points"])
-    tables = [path_table(evaluate_curve(flat, torch.stack([start, end]), bench.resident, t), "segment", 0)]
+    limits = dict.fromkeys(("train", "test"), bench.recipe["images"])
+    tables = [
+        path_table(evaluate_curve(flat, torch.stack([start, end]), bench.resident, t, limits=limits), "segment", 0)
+    ]
     for epoch, bends in state.saved.items():
         points = torch.stack([start, *bends.to(start), end])
-        tables.append(path_table(evaluate_curve(flat, points, bench.resident, t, bench.recipe["form"]), "curve", epoch))
+        along = evaluate_curve(flat, points, bench.resident, t, bench.recipe["form"], limits=limits)
+        tables.append(path_table(along, "curve", epoch))
     return pd.concat(tables, ignore_index=True)
 
 

@@ -18,7 +18,7 @@ from workflow_scripts.landscape.tidy import tidy
 from workflow_scripts.models import checkpoints
 from workflow_scripts.workbench import Workbench, describe, middle_bend
 
-EXAMPLE = {"side": 21, "margin": 0.2}
+EXAMPLE = {"side": 21, "margin": 0.2, "images": None}
 METHODS = ("affine", "linear")
 
 
@@ -41,7 +41,8 @@ def main() -> None:
     plane = Plane.through(*ends, bend.to(bench.device))
     names = [label_of(path) for path in (given.start, given.end)]
     points = projected(plane, flat, names, epochs_below(given.iterates) if given.iterates else {})
-    grid = tidy(evaluate_plane(flat, plane, bench.resident, recipe["side"], recipe["margin"]))
+    limits = dict.fromkeys(("train", "test"), recipe["images"])
+    grid = tidy(evaluate_plane(flat, plane, bench.resident, recipe["side"], recipe["margin"], limits=limits))
     write_table(given.out / "plane.parquet", grid, "plane", None, bench.provenance())
     write_table(given.out / "points.parquet", points, "plane_points", None, bench.provenance())
 

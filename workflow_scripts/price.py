@@ -85,7 +85,8 @@ class Prices:
     def analysis(self, analysis: Analysis) -> Cost:
         """A curve's training and evaluation, a plane's evaluation, or a comparison of layers."""
         recipe, info = analysis.recipe, self._info(analysis.data)
-        everything = info.train + info.test
+        limit = recipe.get("images")
+        everything = sum(size if limit is None else min(limit, size) for size in (info.train, info.test))
         match analysis.kind:
             case "curve":
                 forward, weights = self._network(recipe["model"], recipe["data"])

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from workflow_scripts.plotting import style
 from workflow_scripts.plotting.sources import Sources
@@ -45,4 +46,5 @@ def draw(ax: Axes, values: pd.DataFrame, panel: Mapping[str, Any]) -> None:
     for mark in panel.get("marks", []):
         ax.axvline(mark, color=style.FAINT, linewidth=0.6, linestyle=":", zorder=0)
     ax.set(xlabel="Training epoch" if x == "epoch" else "Training iteration")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     style.metric_axis(ax, panel)
