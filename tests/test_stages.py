@@ -1,5 +1,6 @@
 """Each stage alone, on anyone's files: what it makes of them, and what it says where it cannot."""
 
+import importlib
 import json
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from workflow_scripts import models
 from workflow_scripts.evidence.tables import read_table
 from workflow_scripts.models.initialise import initialise
 from workflow_scripts.recipes.canonical import canonical
+from workflow_scripts.recipes.schema import read_yaml
 from workflow_scripts.training.evaluation import evaluate
 from workflow_scripts.training.job import Job, Settings, Trainer, export
 
@@ -160,6 +162,14 @@ def test_a_recipe_may_be_a_file(foreign, tiny, tmp_path):
 # --- help and mistakes -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("stage", RECIPES)
+def test_what_a_stage_needs_is_declared_for_it(stage):
+    """Planning adds the images of an epoch; all else has to stand in a paper's defaults."""
+    needed = set(importlib.import_module(f"workflow_scripts.{stage}").EXAMPLE) - {"samples_per_epoch"}
+    schema = read_yaml(ROOT / "schemas" / "analyses.schema.yaml")
+    assert set(schema["properties"]["defaults"]["properties"][stage]["required"]) == needed
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_help_helps(stage):
     status, told = call_stage(stage, "--help")
@@ -247,7 +257,7 @@ def test_a_curve_that_cannot_be_read_is_told(stage, mistake, foreign, curve, tin
         ({"schedule": {"name": "hold"}}, "'hold' is unknown"),
         ({"optimizer": {"momentum": 0.9, "weight_decay": 0, "name": "sgd"}}, "name"),
         ({"perplexity": 3}, "perplexity of 3 with 3 vectors"),
-        ({"images": 1}, "1"),
+        ({"diagonal_only": True, "images": 1}, "1"),
     ],
 )
 def test_a_setting_that_cannot_be_is_told(change, expected, foreign, curve, tiny, tmp_path):

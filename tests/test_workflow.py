@@ -155,6 +155,7 @@ defaults:
     schedule: {name: hold_then_linear, lr: 0.015}
     augment: true
     points: 3
+    images: null
     seed: 1
 curves:
   between: {start: first@epoch-2, end: second@epoch-2}
