@@ -45,6 +45,7 @@ EXAMPLE = {
     "images": None,
     "seed": 1,
 }
+EVALUATION = ("points", "images")  # what of the recipe the training does not depend on
 
 
 def main() -> None:
@@ -72,12 +73,12 @@ def trained(
     bench: Workbench, flat: FlatModel, start: torch.Tensor, end: torch.Tensor, given: argparse.Namespace
 ) -> CurveState:
     """Train the bends, or go on from where the store has them."""
-    recipe, id = bench.recipe, fingerprint(bench.recipe)
-    store_folder = results_folder(given, given.out) / "store"
-    ends = [digest(given.start), digest(given.end)]
-    with Store(
-        store_folder, id, {"recipe": recipe, "data": bench.resident.info.sha256, "ends": ends}
-    ).locked() as store:
+    recipe = bench.recipe
+    # A trained curve is known by what trained it, so that another grid of points evaluates it anew and no more.
+    identity = {key: value for key, value in recipe.items() if key not in (*EVALUATION, "start", "end")}
+    identity |= {"ends": [digest(given.start), digest(given.end)], "images of": bench.resident.info.sha256}
+    id = fingerprint(identity)
+    with Store(results_folder(given, given.out) / "store", id, identity).locked() as store:
         snapshot = store.snapshot()
         state = CurveState.from_tensors(snapshot[0]) if snapshot else None
         log = EpochLog(id, recipe["epochs"], recipe["samples_per_epoch"], state.epoch if state else 0)
