@@ -71,7 +71,7 @@ def test_the_grid_covers_the_three_points_with_the_margin_asked_for():
     a, b = torch.zeros(5), torch.tensor([4.0, 0, 0, 0, 0])
     x, y = Plane.through(a, b, torch.tensor([1.0, 2.0, 0, 0, 0])).grid(n=15, margin=0.2)
     np.testing.assert_allclose(x, np.linspace(-0.8, 4.8, 15))
-    np.testing.assert_allclose(y, np.linspace(-0.4, 2.4, 15))
+    np.testing.assert_allclose(y, np.linspace(-0.8, 2.8, 15))  # the same margin, of the larger extent
     x, _ = Plane.through(a, b, torch.tensor([-4.0, 2.0, 0, 0, 0])).grid(n=5, margin=0.0)
     np.testing.assert_allclose(x, [-4, -2, 0, 2, 4])
 

@@ -18,6 +18,8 @@ import pytest
 import yaml
 from slurm.cluster import NODES, cluster, why_not
 
+from workflow_scripts.recipes.merge import merge
+
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 
 ROOT = Path(__file__).parents[1]
@@ -58,18 +60,9 @@ if module.startswith("workflow_scripts.") and module != "workflow_scripts.lease"
         time.sleep(1)
 """
 
+# What a tiny paper declares; its defaults are gotmare2019's, but for these.
 RUNS = """
-defaults:
-  data: digits
-  model: vgg16
-  initialisation: {variance: 1.0}
-  optimizer: {name: sgd, momentum: 0.9, weight_decay: 5e-4}
-  schedule: {name: constant, lr: 0.02}
-  batch_size: 100
-  epochs: 2
-  augment: true
-  evaluate_every: 1
-  seed: 1
+defaults: {epochs: 2, schedule: {name: constant, lr: 0.02}}
 experiments:
   ends:
     about: The ends of a curve; the second takes long enough to be cancelled
@@ -80,19 +73,9 @@ experiments:
 
 ANALYSES = """
 defaults:
-  curve:
-    form: polygonal
-    bends: 1
-    epochs: 2
-    save: [2]
-    batch_size: 100
-    optimizer: {momentum: 0.9, weight_decay: 5e-4}
-    schedule: {name: hold_then_linear, lr: 0.015}
-    augment: true
-    points: 5
-    seed: 1
-  plane: {side: 3, margin: 0.2}
-  similarity: {images: 300, diagonal_only: false}
+  curve: {epochs: 2, save: [2], points: 5}
+  plane: {side: 3}
+  similarity: {images: 300}
 curves:
   between: {start: first@epoch-2, end: second@epoch-240}
 planes:
@@ -125,6 +108,9 @@ artifacts:
 """
 
 
+PAPER = "{title: Tiny, authors: Nobody, venue: a test}"
+
+
 class Pipeline:
     """A copy of the workflow with a tiny paper, watched by HOOK."""
 
@@ -136,9 +122,12 @@ class Pipeline:
             shutil.copy(ROOT / part, folder)
         paper = folder / "papers" / "tiny"
         paper.mkdir(parents=True)
-        for name, text in (("runs", RUNS), ("analyses", ANALYSES), ("artifacts", ARTIFACTS)):
-            (paper / f"{name}.yaml").write_text(text)
-        (paper / "paper.yaml").write_text("title: Tiny\nauthors: Nobody\nvenue: a test\n")
+        for name, text in (("runs", RUNS), ("analyses", ANALYSES), ("artifacts", ARTIFACTS), ("paper", PAPER)):
+            declared = yaml.safe_load(text)
+            if "defaults" in declared:
+                other = yaml.safe_load((ROOT / "papers" / "gotmare2019" / f"{name}.yaml").read_text())
+                declared["defaults"] = merge(other["defaults"], declared["defaults"])
+            (paper / f"{name}.yaml").write_text(yaml.safe_dump(declared))
         scale = yaml.safe_load((folder / "scales" / "demo.yaml").read_text()) | {"experiments": {}, "analyses": {}}
         scale["runs_per_job"] = 1  # who trains what must not depend on which job comes first
         (folder / "scales" / "demo.yaml").write_text(yaml.safe_dump(scale))
