@@ -25,6 +25,7 @@ include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/landscape.smk"
 include: "rules/representation.smk"
+include: "rules/sharpness.smk"
 include: "rules/artifacts.smk"
 include: "rules/report.smk"
 

@@ -25,6 +25,7 @@ SHOWN = dict(
 rule figure:
     input:
         tables=tables_of,
+        digitised=digitised_of,
         template=ROOT / "notebooks" / "figure.ipynb",
         code=DRAWING,
     output:
@@ -51,6 +52,7 @@ rule figure:
 rule table:
     input:
         tables=tables_of,
+        digitised=digitised_of,
         reported=ROOT / "papers" / "{paper}" / "reported.csv",
         template=ROOT / "notebooks" / "table.ipynb",
         code=DRAWING,

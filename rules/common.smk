@@ -79,6 +79,11 @@ def ends_of(wildcards, *keys: str) -> list[dict]:
     return [PLAN.analyses[wildcards.id].recipe[key] for key in keys]
 
 
+def trials_of(wildcards) -> list[dict]:
+    """The {run, at} of the trials that an analysis measures."""
+    return PLAN.analyses[wildcards.id].recipe["runs"]
+
+
 def artifact_file(artifact) -> str:
     """The picture or table of an artifact, which stands for all its files."""
     file = "figure.png" if artifact.template == "figure" else "table.html"
@@ -126,6 +131,12 @@ def tables_of(wildcards) -> list[str]:
 def spec_of(wildcards) -> str:
     """The canonical JSON of what is to be drawn."""
     return canonical(artifact_of(wildcards).spec)
+
+
+def digitised_of(wildcards) -> list[str]:
+    """The file of a paper's own histograms, for an artifact that shows some of them."""
+    shown = "reported_histograms.csv" in spec_of(wildcards)
+    return [str(ROOT / "papers" / wildcards.paper / "reported_histograms.csv")] if shown else []
 
 
 # A sensitivity is drawn when it is asked for by name.

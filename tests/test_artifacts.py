@@ -13,7 +13,7 @@ import yaml
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.evidence.tables import KINDS, write_table
-from workflow_scripts.plotting import figure, notes, panels, style, table
+from workflow_scripts.plotting import figure, notes, panels, style, table, tables
 from workflow_scripts.plotting.sources import Sources
 from workflow_scripts.plotting.spec import read_spec, scale_stamp
 
@@ -215,8 +215,10 @@ EVERY_KIND = {
     "similarity_map": {"kind": "similarity_map", "table": "x.parquet", "minus": "x.parquet"},
     "similarity_diagonal": {"kind": "similarity_diagonal", "series": [line("one", "x")]},
     "embedding": {"kind": "embedding", "table": "x.parquet"},
+    "histogram": {"kind": "histogram", "quantity": "accuracy", "series": [{"label": "one", "tables": ["x.parquet"]}]},
+    "range_test": {"kind": "range_test", "table": "x.parquet"},
 }
-TABLE_OF = {"training_curve": "metrics", "path_metric": "path", "similarity_map": "similarity"}
+TABLE_OF = {"training_curve": "metrics", "path_metric": "path", "similarity_map": "similarity", "histogram": "metrics"}
 TABLE_OF |= {"similarity_diagonal": "similarity"}
 
 
@@ -408,7 +410,7 @@ def read(tmp_path, spec):
         (spec_of() | {"panels": []}, "panels must be a list with at least one panel"),
         (spec_of() | {"table": {}}, "exactly one of panels and table is needed"),
         ({"panels": [EVERY_KIND["embedding"]]}, "number is missing"),
-        (spec_of({"kind": "pie"}), "panel 1 is of kind 'pie': take one of embedding, path_metric"),
+        (spec_of({"kind": "pie"}), "panel 1 is of kind 'pie': take one of embedding, histogram"),
         (spec_of("pie"), "panel 1 must be a mapping"),
         (
             spec_of(EVERY_KIND["plane"] | {"metrics": 1}),
@@ -435,7 +437,7 @@ def test_a_table_needs_the_papers_values_if_it_shows_them(tmp_path):
 
 def test_the_schema_describes_exactly_the_kinds_there_are():
     schema = yaml.safe_load((REPOSITORY / "schemas" / "panel.schema.yaml").read_text())
-    kinds = {*panels.KINDS, "summary"}
+    kinds = {*panels.KINDS, *tables.KINDS}
     assert set(schema["properties"]["kind"]["enum"]) == kinds
     assert {branch["then"]["$ref"].rpartition("/")[2] for branch in schema["allOf"]} == kinds <= set(schema["$defs"])
     for kind in kinds:

@@ -29,6 +29,7 @@ from workflow_scripts.recipes.schema import read_yaml
 RATE = 200e12  # operations a second
 BACKWARD = 2  # a backward pass costs two forward passes
 BYTES = 4  # of a weight
+LANCZOS_STEPS = 10  # of a Fisher score, measured; at most max_iterations of them
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Prices:
         return Cost(trainings=1, operations=operations, disk=kept * weights * BYTES)
 
     def analysis(self, analysis: Analysis) -> Cost:
-        """A curve's training and evaluation, a plane's evaluation, or a comparison of layers."""
+        """A curve's training and evaluation, a plane's evaluation, a comparison of layers, a measure of minima."""
         recipe, info = analysis.recipe, self._info(analysis.data)
         limit = recipe.get("images")
         everything = sum(size if limit is None else min(limit, size) for size in (info.train, info.test))
@@ -100,6 +101,19 @@ class Prices:
             case "similarity":
                 passes = sum(self._network(model, recipe["data"])[0] for model in recipe["models"].values())
                 return Cost(analyses=1, operations=recipe["images"] * passes)
+            case "sharpness":
+                forward, _ = self._network(recipe["model"], recipe["data"])
+                ascent = recipe["steps"] * recipe["batch_size"] * (1 + BACKWARD)
+                return Cost(analyses=1, operations=len(recipe["runs"]) * (ascent + 2 * info.train) * forward)
+            case "fisher":  # a product with the matrix is a forward pass, one of its derivative, and a backward pass
+                forward, _ = self._network(recipe["model"], recipe["data"])
+                passes = 1 + LANCZOS_STEPS * (2 + BACKWARD)
+                return Cost(
+                    analyses=1, operations=len(recipe["runs"]) * passes * min(limit or info.train, info.train) * forward
+                )
+            case "range_test":
+                forward, _ = self._network(recipe["model"], recipe["data"])
+                return Cost(analyses=1, operations=recipe["samples_per_epoch"] * (1 + BACKWARD) * forward)
             case _:
                 return Cost(analyses=1)
 

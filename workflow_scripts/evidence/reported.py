@@ -1,4 +1,4 @@
-"""The numbers printed in a paper: papers/<paper>/reported.csv."""
+"""The numbers printed in a paper, papers/<paper>/reported.csv, and its histograms, reported_histograms.csv."""
 
 import os
 from pathlib import Path
@@ -10,6 +10,7 @@ from workflow_scripts.base.errors import InputError
 COLUMNS = ("id", "row", "column", "value", "std", "n", "unit", "source", "note")
 DTYPES = {name: float if name in ("value", "std", "n") else str for name in COLUMNS}
 KEY = ["id", "row", "column"]
+HISTOGRAM = ("figure", "quantity", "explore_epochs", "bin_left", "bin_right", "bin_centre", "count", "note")
 
 
 def read_reported(path: str | os.PathLike) -> pd.DataFrame:
@@ -40,3 +41,28 @@ def reported_row(values: pd.DataFrame, key: list[str], path: str | os.PathLike) 
     if tuple(key) not in values.index:
         raise InputError(f"{Path(path)} has no row {'/'.join(key)}; check the key against its first three columns")
     return values.loc[tuple(key)]
+
+
+def read_histograms(path: str | os.PathLike, figure: str) -> pd.DataFrame:
+    """The bins of a figure's histograms, read off its picture.
+
+    Returns
+    -------
+    DataFrame with columns explore_epochs, bin_left, bin_right, bin_centre and count, in order; empty bins are left out.
+    Raises InputError if the file is absent or not of this form, or has no such figure.
+    """
+    try:
+        frame = pd.read_csv(path)
+    except FileNotFoundError:
+        raise InputError(
+            f"there are no digitised histograms at {path}; give a paper's reported_histograms.csv"
+        ) from None
+    except ValueError as error:
+        raise InputError(f"{path} is not a CSV file of histograms: {error}") from None
+    if tuple(frame.columns) != HISTOGRAM:
+        raise InputError(f"{path} has the columns {', '.join(frame.columns)}; needed are {', '.join(HISTOGRAM)}")
+    found = frame[frame["figure"] == figure]
+    if found.empty:
+        raise InputError(f"{path} has no histograms of {figure!r}; it has {', '.join(frame['figure'].unique())}")
+    wanted = ["explore_epochs", "bin_left", "bin_right", "bin_centre", "count"]
+    return found[wanted].sort_values(["explore_epochs", "bin_left"], ignore_index=True)

@@ -1,11 +1,12 @@
-"""Statistics over the trials of one experiment."""
+"""Statistics over the trials of one experiment, and of a series of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 BETTER = {"accuracy": "max", "loss": "min"}
+NAN = float("nan")
 
 
 @dataclass(frozen=True)
@@ -41,15 +42,95 @@ def summarise(trials: Sequence[float], better: str = "max", resamples: int = 999
     trials = np.asarray(trials, dtype=float)
     if better not in ("max", "min") or trials.ndim != 1 or not np.isfinite(trials).all():
         raise ValueError("trials must be one row of finite numbers, and better one of max and min")
-    n, nan = len(trials), float("nan")
+    n = len(trials)
     if n == 0:
-        return Summary(0, nan, nan, nan, nan, nan)
+        return Summary(0, NAN, NAN, NAN, NAN, NAN)
     best, mean = float(trials.max() if better == "max" else trials.min()), float(trials.mean())
     if n == 1:
-        return Summary(1, best, mean, nan, nan, nan)
+        return Summary(1, best, mean, NAN, NAN, NAN)
     from scipy.stats import bootstrap  # half a second of import, which one trial need not pay
 
     interval = bootstrap(
         (trials,), np.mean, n_resamples=resamples, method="percentile", rng=np.random.default_rng(0), vectorized=True
     ).confidence_interval
     return Summary(n, best, mean, float(trials.std(ddof=1)), float(interval.low), float(interval.high))
+
+
+@dataclass(frozen=True)
+class Trend:
+    """Whether trials rise or fall from one setting to the next.
+
+    tau : Kendall's tau-b between setting and result, -1 to 1. low, high : its 95 % bootstrap interval, where every
+        setting has two trials or more. p : one-sided, of the Jonckheere-Terpstra test; nan where nothing varies.
+    """
+
+    tau: float
+    low: float
+    high: float
+    p: float
+
+
+def trend(groups: Mapping[float, Sequence[float]], expected: str, resamples: int = 999) -> Trend:
+    """Test for a trend over ordered settings with independent trials.
+
+    Parameters
+    ----------
+    groups : setting (such as explore epochs) to the results of its trials; none may be missing in what is claimed.
+    expected : "increase" or "decrease", the alternative.
+
+    Returns
+    -------
+    Trend. Kendall's score with the settings as one of its variables is the statistic of Jonckheere (1954) and Terpstra
+    (1952), and its normal approximation with ties is theirs.
+    """
+    from scipy.stats import bootstrap, kendalltau
+
+    samples = [np.asarray(trials, dtype=float) for trials in groups.values()]
+
+    def tau(*drawn: np.ndarray) -> float:
+        settings = np.repeat(list(groups), [len(one) for one in drawn])
+        return kendalltau(settings, np.concatenate(drawn), method="asymptotic", alternative=ALTERNATIVE[expected])
+
+    if sum(len(one) > 0 for one in samples) < 2 or np.ptp(np.concatenate(samples)) == 0:
+        return Trend(NAN, NAN, NAN, NAN)
+    found = tau(*samples)
+    if min(map(len, samples)) < 2:
+        return Trend(float(found.statistic), NAN, NAN, float(found.pvalue))
+    interval = bootstrap(
+        samples, lambda *drawn: tau(*drawn).statistic, n_resamples=resamples, method="percentile",
+        rng=np.random.default_rng(0), vectorized=False,
+    ).confidence_interval  # fmt: skip
+    return Trend(float(found.statistic), float(interval.low), float(interval.high), float(found.pvalue))
+
+
+@dataclass(frozen=True)
+class Shift:
+    """How the trials of one setting lie to those of another.
+
+    superiority : chance that a trial of the second lies beyond one of the first in the expected direction, ties halved.
+    p : one-sided, Mann-Whitney. spread : the second's standard deviation over the first's.
+    spread_p : two-sided, Brown-Forsythe, of equal spreads. All nan where there are too few trials.
+    """
+
+    superiority: float
+    p: float
+    spread: float
+    spread_p: float
+
+
+def shift(first: Sequence[float], second: Sequence[float], expected: str) -> Shift:
+    """Compare two settings with independent trials; `expected` is "increase" or "decrease" from first to second."""
+    from scipy.stats import levene, mannwhitneyu
+
+    if min(len(first), len(second)) < 2:
+        return Shift(NAN, NAN, NAN, NAN)
+    test = mannwhitneyu(second, first, alternative=ALTERNATIVE[expected])
+    superiority = float(test.statistic) / (len(first) * len(second))
+    spreads = [float(np.std(trials, ddof=1)) for trials in (first, second)]
+    ratio = spreads[1] / spreads[0] if spreads[0] > 0 else NAN
+    with np.errstate(divide="ignore", invalid="ignore"):  # two trials lie alike to their median: no test
+        spread_p = float(levene(first, second, center="median").pvalue)
+    return Shift(superiority if expected == "increase" else 1 - superiority, float(test.pvalue), ratio, spread_p)
+
+
+ALTERNATIVE = {"increase": "greater", "decrease": "less"}

@@ -64,6 +64,7 @@ class Table:
 SPLIT = Column("text", "part of the data; the papers' “validation” is the test set", ("train", "test"))
 METRIC = Column("text", "what was measured", ("loss", "accuracy"))
 VALUE = Column("real", "loss in nats without L2; accuracy in percent; learning rate as set; inf or nan where diverged")
+RUN = Column("text", "fingerprint of the run")
 LAYER = "index of the operation in forward order, from 0"
 
 KINDS: dict[str, Kind] = {
@@ -71,7 +72,7 @@ KINDS: dict[str, Kind] = {
         "a metric of a training at the end of an epoch (learning rate: at a step)",
         ("run", "step", "split", "metric"),
         {
-            "run": Column("text", "fingerprint of the run"),
+            "run": RUN,
             "step": Column("integer", "updates made so far"),
             "epoch": Column("real", "the same moment in the paper's epochs"),
             "split": SPLIT,
@@ -140,6 +141,42 @@ KINDS: dict[str, Kind] = {
             "kind": Column("text", "what the point is", ("mode", "bend")),
             "x": Column("real", "first coordinate, without unit"),
             "y": Column("real", "second coordinate, without unit"),
+        },
+    ),
+    "sharpness": Kind(
+        "Keskar's sharpness of the minimum that a training ended in",
+        ("run",),
+        {
+            "run": RUN,
+            "sharpness": Column("real", "100 (ascended_loss - loss) / (1 + loss), in percent; nan where not finite"),
+            "loss": Column("real", "loss over the training set at the minimum, in nats, un-augmented, without L2"),
+            "ascended_loss": Column("real", "the same where the ascent within the box ended"),
+            "on_faces": Column("real", "share of the weights that ended on a face of the box, 0 to 1"),
+            "steps": Column("integer", "minibatch steps of the ascent"),
+            "variant": Column("text", "how the ascent was made where the paper is silent"),
+        },
+    ),
+    "fisher": Kind(
+        "the Fisher score of the minimum that a training ended in",
+        ("run",),
+        {
+            "run": RUN,
+            "fisher_score": Column("real", "largest eigenvalue of the Fisher information matrix; nan where not finite"),
+            "iterations": Column("integer", "Lanczos steps"),
+            "converged": Column("text", "whether the residual came down to the tolerance", ("yes", "no")),
+            "residual": Column("real", "|F v - score v| / score of the unit eigenvector v"),
+        },
+    ),
+    "range_test": Kind(
+        "an update of a learning-rate range test",
+        ("step",),
+        {
+            "step": Column("integer", "number of the update, from 1"),
+            "rate": Column("real", "learning rate of the update"),
+            "loss": Column("real", "loss of its minibatch before it, in nats"),
+            "smoothed_loss": Column("real", "moving average of the loss"),
+            "minimum": Column("real", "rate at which the smoothed loss is least; the same in all rows"),
+            "suggestion": Column("real", "largest rate to train with, a tenth of that; the same in all rows"),
         },
     ),
 }

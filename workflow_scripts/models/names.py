@@ -57,7 +57,10 @@ MODELS: dict[str, Model] = {
         for name in ("vgg9", "vgg11", "vgg16")
         for suffix in ("", "_bn")
     },
-    **{name: Model(f"workflow_scripts.models.resnet:{name}", RESNET) for name in ("resnet18", "resnet32", "resnet50")},
+    **{
+        name: Model(f"workflow_scripts.models.resnet:{name}", RESNET)
+        for name in ("resnet10", "resnet18", "resnet32", "resnet50")
+    },
     "student": Model("workflow_scripts.models.student:student", STUDENT),
 }
 NAMES = tuple(MODELS)

@@ -1,4 +1,4 @@
-"""Residual networks (He et al., 2016, arXiv:1512.03385): ResNet-18 and 32 for CIFAR, ResNet-50 for ImageNet.
+"""Residual networks (He et al., 2016, arXiv:1512.03385): ResNet-10, 18 and 32 for CIFAR, ResNet-50 for ImageNet.
 
 Modules are named as in torchvision (conv1, bn1, layer1, ..., downsample) except for the last layer, `classifier`. Every
 ReLU is its own module, and modules are registered in forward order.
@@ -127,6 +127,11 @@ class ResNet(nn.Module):
 def resnet18(info, **options) -> ResNet:
     """ResNet-18 with a 3x3 stem (11,173,962 parameters for CIFAR-10): iyer2020, and gotmare2019's figure 15."""
     return ResNet(info, BasicBlock, Projection, (2, 2, 2, 2), channels=64, **options)
+
+
+def resnet10(info, **options) -> ResNet:
+    """ResNet-18 with one block a stage, for scales at which that cannot be afforded."""
+    return ResNet(info, BasicBlock, Projection, (1, 1, 1, 1), channels=64, **options)
 
 
 def resnet32(info, **options) -> ResNet:

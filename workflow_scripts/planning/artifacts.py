@@ -3,11 +3,13 @@
 import os
 from dataclasses import dataclass
 
-from workflow_scripts.planning.analyses import KINDS, Analysis, AnalysisResolver
+from workflow_scripts.planning.analyses import AnalysisResolver
+from workflow_scripts.planning.analysis import Analysis, short
 from workflow_scripts.planning.declarations import PaperDeclaration
+from workflow_scripts.planning.kinds import OF_TRIALS, RESOLVE
 from workflow_scripts.planning.paths import Paths
 from workflow_scripts.planning.runs import Run, RunResolver
-from workflow_scripts.plotting import panels
+from workflow_scripts.plotting import panels, tables
 
 UNKNOWN = "unknown"  # stands for a run or analysis that has been told to be missing, so that no panel complains again
 
@@ -59,7 +61,11 @@ class ArtifactResolver:
             "data": ", ".join(data),
             **body,
         }
-        spec["names"] = {run.id: run.names[0].split("/", 1)[1].replace("_", " ") for run in used_runs.values()}
+        named = {run.id: short(run) for run in used_runs.values()}
+        for analysis in used_analyses.values():
+            named |= {run.id: short(run) for run in analysis.runs}
+            named.update({end["run"]: end["name"] for end in analysis.recipe.get("runs", [])})
+        spec["names"] = {id: name.replace("_", " ") for id, name in named.items()}
         self._check(spec, where)
         return Artifact(name, spec, list(used_runs.values()), list(used_analyses.values()), sensitivity)
 
@@ -71,11 +77,17 @@ class ArtifactResolver:
         resolved = {}
         for key, value in node.items():
             if key in ("run", "runs"):
-                found = self.runs.find(value, where)
+                found = self.runs.first(value, node.get("trials"), where)
                 runs.update({run.id: run for run in found})
                 tables = [str(self.paths.metrics(run.id)) for run in found] or [UNKNOWN]
                 resolved.update({"table": tables[0]} if key == "run" else {"tables": tables})
-            elif key in KINDS and isinstance(value, str):
+            elif key in OF_TRIALS and isinstance(value, str):
+                resolved[key] = self._measured(key, value, node.get("trials"), where, analyses)
+            elif key == "trials":
+                continue
+            elif key == "digitised":
+                resolved[key] = {"file": self._paper_file("reported_histograms.csv"), "figure": value}
+            elif key in RESOLVE and isinstance(value, str):
                 resolved.update(self._tables(key, value, where, analyses))
                 if key == "curve" and "epoch" in node and node.get("path") != "segment":
                     self._check_epoch(value, node["epoch"], where)
@@ -92,6 +104,16 @@ class ArtifactResolver:
         analyses[analysis.id] = analysis
         return self.paths.tables(kind, analysis.id)
 
+    def _measured(self, kind: str, name: str, trials: int | None, where: str, analyses: dict) -> dict:
+        """The table of an analysis that measures trials, and the first `trials` of its runs."""
+        table = self._tables(kind, name, where, analyses)["table"]
+        analysis = self.analyses.find(kind, name, where)
+        runs = [end["run"] for end in analysis.recipe["runs"]] if analysis else [UNKNOWN]
+        return {"table": table, "runs": runs[:trials]}
+
+    def _paper_file(self, name: str) -> str:
+        return os.path.relpath(self.paper.folder / name)
+
     def _check_epoch(self, curve: str, epoch: object, where: str) -> None:
         """A figure can show a curve at the epochs at which its bends are saved."""
         analysis = self.analyses.find("curve", curve, where)
@@ -107,14 +129,28 @@ class ArtifactResolver:
             for problem in panels.problems(panel, number)
         ]
         if "table" in spec:
-            spec["reported"] = os.path.relpath(self.paper.folder / "reported.csv")
-            found += panels.problems(spec["table"], 1, kinds=("summary",)) or self._not_printed(spec["table"])
+            spec["reported"] = self._paper_file("reported.csv")
+            table = spec["table"]
+            found += panels.problems(table, 1, kinds=tables.KINDS) or self._not_printed(table)
         self.problems += [f"{where}: {problem}" for problem in found]
 
     def _not_printed(self, table: dict) -> list[str]:
-        keys = [key for row in table["rows"] for key in row.get("reported", {}).values()]
+        """Reported values that a table names and the paper does not print."""
+        printed = self.paper.reported
+        if table["kind"] != "paper_table":
+            keys = [key for row in table["rows"] for key in row.get("reported", {}).values()]
+            return [
+                f"reported.csv has no id, row and column {', '.join(key)}" for key in keys if tuple(key) not in printed
+            ]
+        id = table["reported"]
+        known = {
+            "row": {row for name, row, _ in printed if name == id},
+            "column": {c for name, _, c in printed if name == id},
+        }
+        asked = [("row", row["key"]) for row in table["rows"]]
+        asked += [("column", column["key"]) for column in table["columns"] if column.get("reported", True)]
         return [
-            f"reported.csv has no id, row and column {', '.join(key)}"
-            for key in keys
-            if tuple(key) not in self.paper.reported
+            f"reported.csv has no {what} {key!r} of {id!r}; it has {', '.join(sorted(known[what])) or 'nothing'}"
+            for what, key in asked
+            if key not in known[what]
         ]

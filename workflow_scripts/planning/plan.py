@@ -6,7 +6,8 @@ from pathlib import Path
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.registry import INFO, DatasetInfo, info_of_arrays
 from workflow_scripts.planning import declarations
-from workflow_scripts.planning.analyses import Analysis, AnalysisResolver
+from workflow_scripts.planning.analyses import AnalysisResolver
+from workflow_scripts.planning.analysis import Analysis
 from workflow_scripts.planning.artifacts import Artifact, ArtifactResolver
 from workflow_scripts.planning.paths import Paths
 from workflow_scripts.planning.runs import Run, RunResolver

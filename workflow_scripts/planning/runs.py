@@ -99,21 +99,36 @@ class RunResolver:
             return []
         return runs[int(trial) - 1 : int(trial)]
 
+    def first(self, reference: str, trials: int | None, where: str) -> list[Run]:
+        """The first `trials` runs of a declaration (all by default), or as many of them as this scale has.
+
+        Tables of one paper that average over 3, 10 and 50 trials of a setting share its first ones.
+        """
+        runs = self.find(reference, where)
+        name = str(reference).partition("/")[0]
+        declared = self._declared[name][1].get("trials", 1) if runs else 0
+        if runs and trials is not None and trials > declared:
+            self.problems.append(f"{where} asks for {trials} trials of {name!r}, which has {declared}")
+        return runs[:trials]
+
     def checkpoint(self, reference: str, where: str) -> tuple[Run, str] | None:
         """The run and label that "run@epoch-n" means, with the checkpoint noted for saving."""
         name, _, label = reference.partition("@")
         runs = self.find(name, where)
         if not runs:
             return None
-        run = runs[0]
+        return (runs[0], label) if self.save(runs[0], label, where, name) else None
+
+    def save(self, run: Run, label: str, where: str, name: str) -> bool:
+        """Note a checkpoint of a run, called `name`, for saving; False, and a problem, where the run ends before it."""
         if run.epochs(label) > run.recipe["epochs"]:
             self.problems.append(
                 f"{where} asks for {label} of {name!r}, a run that ends after epoch {run.recipe['epochs']} "
                 f"(iteration {run.recipe['epochs'] * run.paper_steps_per_epoch})"
             )
-            return None
+            return False
         run.checkpoints[label] = run.step(label)
-        return run, label
+        return True
 
     def resolve(self, name: str) -> list[Run]:
         """The runs of one declaration, one for each trial."""
@@ -166,18 +181,21 @@ class RunResolver:
             if option not in allowed:
                 name = declared["optimizer"]["name"]
                 self.problems.append(f"{where}: optimizer: {name} has no {option!r}; allowed are {', '.join(allowed)}")
+        initialisation = declared["initialisation"]
+        if initialisation.get("rule") == "default" and "variance" in initialisation:
+            self.problems.append(f"{where}: initialisation: the rule 'default' has no variance; it is of the rule 'he'")
         recipe = {
             "engine": engine.TRAINING,
             "data": data,
             "model": model,
-            "initialisation": declared["initialisation"],
+            "initialisation": initialisation,
             "optimizer": declared["optimizer"],
             "schedule": schedule,
             "batch_size": batch,
             "samples_per_epoch": samples,
             "epochs": declared["epochs"],
             "augment": declared["augment"],
-            "evaluate_every": declared["evaluate_every"],
+            "evaluate_every": scale.evaluate_every(f"{self.paper.name}/{experiment}", declared["evaluate_every"]),
             "freeze": self._freeze(declared.get("freeze"), paper_steps, steps_per_epoch(samples, batch)),
             "distillation": self._distillation(declared.get("distillation"), where),
             "fallback": declared.get("fallback"),
@@ -186,7 +204,7 @@ class RunResolver:
 
     def _model(self, declared: str | dict, where: str) -> tuple[dict, float]:
         """The specification at this scale with every default filled in, and the factor for learning rates."""
-        model, rate_factor = self.scale.model(as_spec(declared))
+        model, rate_factor = self.scale.model(as_spec(declared), self.paper.name)
         try:
             model = model_names.check(model)
         except InputError as error:

@@ -33,10 +33,11 @@ class Scale:
         found = [
             f"scales/{self.name}.yaml: models names {model!r}; allowed are {', '.join(model_names.NAMES)}"
             for model in self.declared["models"]
-            if model not in model_names.NAMES and not model_names.is_own(model)
+            if model.rpartition("/")[2] not in model_names.NAMES and not model_names.is_own(model.rpartition("/")[2])
         ]
         known = {
-            paper.name: [f"{paper.name}/{experiment}" for experiment in paper.runs["experiments"]] for paper in papers
+            paper.name: [paper.name, *(f"{paper.name}/{experiment}" for experiment in paper.runs["experiments"])]
+            for paper in papers
         }
         for name in self.declared["experiments"]:
             allowed = known.get(name.partition("/")[0])
@@ -58,19 +59,27 @@ class Scale:
 
     def samples_per_epoch(self, experiment: str, data: str, batch_size: int) -> int:
         """Images in an epoch: the whole set, or what the scale declares for the experiment; never less than a batch."""
-        own = self.declared["experiments"].get(experiment, {})
-        declared = own.get("samples_per_epoch", self.declared["samples_per_epoch"])
+        declared = self._own(experiment).get("samples_per_epoch", self.declared["samples_per_epoch"])
         return self.info(data).train if declared is None else max(declared, batch_size)
 
     def trials(self, experiment: str, paper_trials: int) -> int:
         """How many of the paper's trials are run."""
-        own = self.declared["experiments"].get(experiment, {})
-        most = own.get("trials_at_most", self.declared["trials_at_most"])
+        most = self._own(experiment).get("trials_at_most", self.declared["trials_at_most"])
         return paper_trials if most is None else min(paper_trials, most)
 
-    def model(self, spec: dict) -> tuple[dict, float]:
+    def evaluate_every(self, experiment: str, declared: int) -> int:
+        """Epochs from one evaluation to the next: never more often than declared."""
+        return max(declared, self._own(experiment).get("evaluate_every", 1))
+
+    def _own(self, experiment: str) -> dict:
+        """What the scale says of the experiment paper/name: of the paper, then of the experiment itself."""
+        experiments = self.declared["experiments"]
+        return {**experiments.get(experiment.partition("/")[0], {}), **experiments.get(experiment, {})}
+
+    def model(self, spec: dict, paper: str) -> tuple[dict, float]:
         """The architecture's specification at this scale, and the factor for learning rates declared beside it."""
-        own = dict(self.declared["models"].get(spec["name"], {}))
+        models, name = self.declared["models"], spec["name"]
+        own = dict(models.get(f"{paper}/{name}", models.get(name, {})))
         factor = own.pop("rate_factor", 1.0)
         return {**spec, **own}, factor
 

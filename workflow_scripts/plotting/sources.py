@@ -52,18 +52,19 @@ class Sources:
             held = {column: sorted(table.frame[column].unique().tolist()) for column in where}
             raise InputError(f"{path} has no rows with {where}: it holds {held}")
         notes = [
-            {"note": f"{self._divergence(attempt)}, then fell back"} for attempt in table.status.get("attempts", [])
+            {"note": f"{self.divergence(attempt)}, then fell back"} for attempt in table.status.get("attempts", [])
         ]
         frame = frame.assign(note="")
         if table.diverged and (frame.empty or kind != "metrics"):
-            notes.append({"note": self._divergence(table.status)})
+            notes.append({"note": self.divergence(table.status)})
         elif table.diverged:
-            frame.loc[frame.index[-1], "note"] = self._divergence(table.status)
+            frame.loc[frame.index[-1], "note"] = self.divergence(table.status)
         if frame.empty:
             return pd.DataFrame(notes)
         return pd.concat([frame, pd.DataFrame(notes)], ignore_index=True) if notes else frame.reset_index(drop=True)
 
-    def _divergence(self, status: Mapping[str, Any]) -> str:
+    def divergence(self, status: Mapping[str, Any]) -> str:
+        """What a status tells of the training that diverged, in words."""
         name = self.names.get(status["run"], f"run {status['run'][:8]}")
         return f"{name} diverged at epoch {status['epoch']:.3g} (step {status['step']})"
 

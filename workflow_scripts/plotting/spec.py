@@ -5,7 +5,7 @@
      "names": {"<fingerprint>": "mode E"},
      "panels": [{"kind": "path_metric", ...}, ...]}
 
-A table has `"table": {"kind": "summary", ...}` in place of panels (see plotting/table.py) and, if it shows reported
+A table has `"table": {"kind": "summary", ...}` in place of panels (see plotting/tables.py) and, if it shows reported
 values, `"reported"`, the path of the paper's reported.csv. `caption`, `section`, `data`, `layout` and `names`
 (what to call a run that diverged) may be left out. Panels and tables are described in schemas/panel.schema.yaml and
 plotting/panels/__init__.py.
@@ -17,7 +17,7 @@ from typing import Any
 
 from workflow_scripts.base.arguments import read_json
 from workflow_scripts.base.errors import InputError
-from workflow_scripts.plotting import panels
+from workflow_scripts.plotting import panels, tables
 
 NEEDED = ("id", "paper", "number", "title", "scale")
 
@@ -46,8 +46,13 @@ def read_spec(given: str | os.PathLike) -> dict[str, Any]:
 
 
 def _table_problems(spec: Mapping[str, Any]) -> list[str]:
-    problems = panels.problems(spec["table"], 1, kinds=("summary",))
-    if not problems and "reported" not in spec and any("reported" in row for row in spec["table"]["rows"]):
+    problems = panels.problems(spec["table"], 1, kinds=tables.KINDS)
+    table = spec["table"]
+    if (
+        not problems
+        and "reported" not in spec
+        and ("reported" in table or any("reported" in row for row in table["rows"]))
+    ):
         problems.append("reported is missing: give the path of the paper's reported.csv")
     return problems
 

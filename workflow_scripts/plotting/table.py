@@ -1,4 +1,4 @@
-"""Tables that set our numbers beside a paper's.
+"""Tables that set our numbers beside a paper's: the kind `summary`, and what all kinds (plotting/tables.py) share.
 
 The description of a table (schemas/panel.schema.yaml, kind `summary`):
 
@@ -70,12 +70,13 @@ def caption(spec: Mapping[str, Any], tables: Sources) -> str:
     rows = [_reported(spec, tables, key) for row in spec["table"]["rows"] for key in row.get("reported", {}).values()]
     told = dict.fromkeys(f"{row['source']} ({row['note']})" if row["note"] else row["source"] for row in rows)
     metric = style.metric_label(spec["table"]["metric"], spec["table"].get("split", "test"))
+    return above(spec, f"{metric}.", f"Reported: {'; '.join(told)}." if told else "")
+
+
+def above(spec: Mapping[str, Any], what: str, *more: str) -> str:
+    """A table's number and title, what it holds, its scale where that is not the paper's, and further sentences."""
     stamp = scale_stamp(spec["scale"], spec.get("data"))
-    parts = [
-        f"{spec['number']}: {spec['title']}. {metric}.",
-        f"{stamp}." if stamp else "",
-        f"Reported: {'; '.join(told)}." if told else "",
-    ]
+    parts = [f"{spec['number']}: {spec['title']}. {what}", f"{stamp}." if stamp else "", *more]
     return " ".join(filter(None, parts))
 
 
@@ -84,13 +85,22 @@ def styled(shown: pd.DataFrame, above: str, name: str) -> Any:
     rules = [
         {"selector": "", "props": "border-collapse: collapse; font-family: sans-serif; font-size: 14px; color: #222"},
         {"selector": "caption", "props": "text-align: left; padding-bottom: 0.6em; max-width: 46em"},
-        {"selector": "th, td", "props": "padding: 0.3em 0.9em; text-align: right; font-variant-numeric: tabular-nums"},
-        {"selector": "th.col_heading", "props": "border-bottom: 1px solid #999; font-weight: 600"},
-        {"selector": "td.col0", "props": "text-align: left"},
+        {"selector": "th, td", "props": "padding: 0.3em 0.7em; text-align: right; font-variant-numeric: tabular-nums"},
+        {"selector": "td", "props": "white-space: nowrap"},
+        {
+            "selector": "th.col_heading",
+            "props": "border-bottom: 1px solid #999; font-weight: 600; vertical-align: bottom",
+        },
+        {"selector": "th[colspan]", "props": "text-align: center"},
+        {"selector": "th.col0, td.col0", "props": "text-align: left"},
         {"selector": "tbody tr:last-child td", "props": "border-bottom: 1px solid #999"},
     ]
-    table = shown.style.hide(axis="index").set_caption(html.escape(above)).set_table_styles(rules)
+    caption = html.escape(above).replace("\n", "<br>")
+    table = shown.style.hide(axis="index").set_caption(caption).set_table_styles(rules)
     table.format(escape="html").format_index(escape="html", axis=1)
+    if shown.iloc[:, 0].eq("").any():  # several lines belong together: a rule above the first of them
+        begins = shown.iloc[:, 0].ne("")
+        table.apply(lambda line: ["border-top: 1px solid #ddd" if begins[line.name] else ""] * len(line), axis=1)
     table.set_uuid(name)
     table.cell_ids = False
     return table
@@ -106,8 +116,10 @@ def save(shown: pd.DataFrame, numbers: pd.DataFrame, above: str, spec: Mapping[s
         column_format="l" + "r" * (shown.shape[1] - 1), position_float="centering",
     )  # fmt: skip
     write_text(folder / "table.tex", tex)
-    flat = shown.set_axis([" ".join(filter(None, heads)) for heads in shown.columns], axis=1)
-    write_text(folder / "table.md", f"{above}\n\n{flat.to_markdown(index=False, disable_numparse=True)}\n")
+    names = [heads if isinstance(heads, str) else " ".join(filter(None, heads)) for heads in shown.columns]
+    flat = shown.set_axis(names, axis=1)
+    paragraphs = above.replace("\n", "\n\n")
+    write_text(folder / "table.md", f"{paragraphs}\n\n{flat.to_markdown(index=False, disable_numparse=True)}\n")
     with whole_file(folder / "table.csv") as temporary:
         numbers.assign(scale=spec["scale"], data=spec.get("data", "")).to_csv(temporary, index=False)
 

@@ -22,3 +22,9 @@ def choose_device(device: str) -> torch.device:
 def device_name(device: torch.device) -> str:
     """What a reader knows the device by."""
     return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else "cpu"
+
+
+def float32_only() -> None:
+    """Keep TensorFloat-32 out of a GPU's sums where its ten bits are too coarse, as for derivatives and small boxes."""
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False

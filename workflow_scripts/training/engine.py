@@ -54,7 +54,7 @@ class Progress:
 def begin(recipe: dict, resident: ResidentData) -> Progress:
     """A fresh network and optimizer for a recipe."""
     model = models.build(recipe["model"], resident.info)
-    initialise(model, recipe["initialisation"]["variance"], seed=generator(recipe["seed"], "initialisation"))
+    initialise(model, **recipe["initialisation"], seed=generator(recipe["seed"], "initialisation"))
     model = model.to(resident.device, memory_format=torch.channels_last)
     return Progress(model, optimizers.build(recipe["optimizer"], model.parameters()))
 

@@ -15,6 +15,7 @@ training_curve      a metric against time, for several runs
     split           test (default) or train; the learning rate has no split
     x               epoch (default) or step
     log_y, x_limits, y_limits
+    zoom            [first, last] of x: only these epochs or steps are shown, and y fits them
     marks           positions of thin vertical lines, such as restarts
     series          list of {label, table}, optionally {colour: 0 to 6}
 path_metric         a metric along curves and segments
@@ -45,6 +46,14 @@ embedding           modes and bends placed by t-SNE
     table
     lines           list of [mode, bend, mode]; default: bend GA joins modes G and A
     labels          mapping from a point's name to what to write there
+histogram           the trials of several settings, one histogram above the other
+    quantity        a key of plotting/quantities.py
+    heading         what tells the settings apart, such as "Explore epochs"
+    series          list of {label} with the trials of each setting, {tables}, {sharpness} or {fisher} as told in
+                    plotting/quantities.py
+    digitised       in place of series: {file, figure}, a paper's own histograms and which of them
+range_test          the loss against the rate of a learning-rate range test
+    table
 
 An artifact may say `layout: {columns: 3, panel_size: [width, height]}`.
 """

@@ -26,7 +26,11 @@ def values(panel: Mapping[str, Any], tables: Sources) -> pd.DataFrame:
         tables.rows(series["table"], "metrics", **where).assign(series=series["label"]).reindex(columns=columns)
         for series in panel["series"]
     ]
-    return pd.concat(frames, ignore_index=True)
+    shown = pd.concat(frames, ignore_index=True)
+    if "zoom" not in panel:
+        return shown
+    x = panel.get("x", "epoch")
+    return shown[shown[x].isna() | shown[x].between(*panel["zoom"])].reset_index(drop=True)
 
 
 def draw(ax: Axes, values: pd.DataFrame, panel: Mapping[str, Any]) -> None:
@@ -48,3 +52,5 @@ def draw(ax: Axes, values: pd.DataFrame, panel: Mapping[str, Any]) -> None:
     ax.set(xlabel="Training epoch" if x == "epoch" else "Training iteration")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     style.metric_axis(ax, panel)
+    if panel["metric"] == "learning_rate" and "zoom" in panel:
+        ax.set_ylim(bottom=0)

@@ -1,0 +1,35 @@
+"""A learning-rate range test: the loss against the learning rate."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from workflow_scripts.plotting import style
+from workflow_scripts.plotting.sources import Sources
+
+
+def size(values: pd.DataFrame, panel: Mapping[str, Any]) -> tuple[float, float]:
+    """Width and height in inches."""
+    return 4.6, 3.0
+
+
+def values(panel: Mapping[str, Any], tables: Sources) -> pd.DataFrame:
+    """Columns step, rate, loss, smoothed_loss, minimum, suggestion, note: the sweep and the rates that are marked."""
+    columns = ["step", "rate", "loss", "smoothed_loss", "minimum", "suggestion", "note"]
+    return tables.rows(panel["table"], "range_test").reindex(columns=columns)
+
+
+def draw(ax: Axes, values: pd.DataFrame, panel: Mapping[str, Any]) -> None:
+    """Each minibatch's loss, faint, and its average; the rate of its least value, and a tenth of it to train with."""
+    ax.plot(values["rate"], values["loss"], color=style.COLOURS[5], linewidth=0.7, alpha=0.7, label="minibatch")
+    ax.plot(values["rate"], values["smoothed_loss"], color=style.COLOURS[0], label="moving average")
+    marks = {"minimum": ("minimum", "--"), "suggestion": ("a tenth of it", ":")}
+    for name, (label, dashes) in marks.items():
+        rate = values[name].iloc[0]
+        ax.axvline(rate, color=style.COLOURS[1], linewidth=1, linestyle=dashes, label=f"{label}: {rate:.2g}")
+    ax.set(xscale="log", xlabel="Learning rate", ylabel="Training loss")
+    low, high = values["smoothed_loss"].min(), values["smoothed_loss"].max()
+    ax.set_ylim(low - 0.2 * (high - low), high + 0.2 * (high - low))  # single minibatches may lie beyond
+    ax.grid(axis="y")

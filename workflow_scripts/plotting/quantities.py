@@ -1,0 +1,98 @@
+"""What tables and histograms show of the trials of a setting, and where in the tidy tables it stands."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from workflow_scripts.plotting.sources import Sources
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One number of a trial.
+
+    label : with its unit. better : "max" or "min". kind : of the tidy tables that hold it; of a "metrics" table it is
+    the value of (metric, split) after the last epoch, of another the column `column`. decimals : usually shown.
+    """
+
+    label: str
+    better: str
+    kind: str
+    column: str = "value"
+    where: Mapping[str, str] = field(default_factory=dict)
+    decimals: int = 2
+
+
+QUANTITIES = {
+    "accuracy": Quantity("Test accuracy (%)", "max", "metrics", where={"metric": "accuracy", "split": "test"}),
+    "train_loss": Quantity("Training loss", "min", "metrics", where={"metric": "loss", "split": "train"}, decimals=4),
+    "sharpness": Quantity("Sharpness (%)", "min", "sharpness", "sharpness"),
+    "fisher_score": Quantity("Fisher score", "min", "fisher", "fisher_score", decimals=3),
+}
+
+
+@dataclass(frozen=True)
+class Trials:
+    """The results of a setting's trials.
+
+    values : by fingerprint of the run. diverged, missing : how many diverged, and have not been made. told : sentences
+    on those that diverged.
+    """
+
+    values: dict[str, float]
+    diverged: int = 0
+    missing: int = 0
+    told: tuple[str, ...] = ()
+
+    @property
+    def lacking(self) -> str:
+        """What to say in place of a number where no trial has one."""
+        if self.diverged:
+            return "diverged"
+        return "not run" if self.missing else "no runs"
+
+    @property
+    def notes(self) -> list[str]:
+        """What is lacking, in words; empty where nothing is."""
+        missing = ["not run" if not self.values and not self.diverged else f"{self.missing} not run"]
+        return [*self.told, *(missing if self.missing else [])]
+
+
+def trials(name: str, source: Mapping[str, Any], tables: Sources) -> Trials:
+    """The trials of a quantity of `QUANTITIES`.
+
+    Parameters
+    ----------
+    source : what is known of a setting: "tables", the metrics of its runs, and by kind {"table", "runs"}, the table of
+        an analysis and the fingerprints of the runs that count. Where it knows nothing of the quantity, there are none.
+    """
+    quantity = QUANTITIES[name]
+    if quantity.kind == "metrics":
+        return _last(quantity, source.get("tables", []), tables)
+    measured = source.get(quantity.kind, {"table": "", "runs": []})
+    if not measured["runs"]:
+        return Trials({})
+    found = tables.read(measured["table"], quantity.kind)
+    if found is None:
+        return Trials({}, missing=len(measured["runs"]))
+    column = found.frame.set_index("run")[quantity.column]
+    values = {run: float(column[run]) for run in measured["runs"] if run in column and math.isfinite(column[run])}
+    lost = len(measured["runs"]) - len(values)
+    told = (tables.divergence(found.status) if found.diverged else f"{lost} not finite",)
+    return Trials(values, diverged=lost, told=told if lost else ())
+
+
+def _last(quantity: Quantity, paths: list[str], tables: Sources) -> Trials:
+    values, told, missing = {}, [], 0
+    for path in paths:
+        found = tables.read(path, "metrics")
+        if found is None:
+            missing += 1
+        elif found.diverged:
+            told.append(tables.divergence(found.status))
+        else:
+            rows = tables.rows(path, "metrics", **quantity.where).dropna(subset="step")
+            last = rows.loc[rows["step"].idxmax()]
+            values[last["run"]] = float(last["value"])
+    return Trials(values, len(told), missing, tuple(told))

@@ -1,0 +1,111 @@
+"""How the trials of a series of settings move and spread from one setting to the next, ours beside the paper's.
+
+The description of a table (schemas/panel.schema.yaml, kind `trend`):
+
+heading         what orders the settings, such as "explore epochs"
+rows            list of {label, quantity, expected, groups}, optionally {digitised}. `expected` is the paper's claim,
+                increase or decrease; `groups` is a list of {at: the setting, and its trials: {tables}, {sharpness} or
+                {fisher} as told in quantities.py}; `digitised` is {file, figure}, the paper's own histograms
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from workflow_scripts.evidence.reported import read_histograms
+from workflow_scripts.evidence.statistics import shift, trend
+from workflow_scripts.plotting.quantities import QUANTITIES, trials
+from workflow_scripts.plotting.sources import Sources
+from workflow_scripts.plotting.table import NOTHING, above
+
+STATISTICS = ("tau", "low", "high", "p", "superiority", "shift_p", "spread", "spread_p")
+
+
+def values(spec: Mapping[str, Any], tables: Sources) -> pd.DataFrame:
+    """The numbers of a table, one row per quantity and whose trials they are.
+
+    Columns: quantity, whose; n (all runs); mean_<setting>; and of evidence.statistics tau, low, high, p over
+    all settings, superiority, shift_p, spread, spread_p from the first setting to the last. nan where trials lack.
+    """
+    lines = []
+    for row in spec["table"]["rows"]:
+        ours = {group["at"]: list(trials(row["quantity"], group, tables).values.values()) for group in row["groups"]}
+        lines.append(_line(row, "ours", ours))
+        if "digitised" in row:
+            lines.append(_line(row, "paper, digitised", _digitised(row["digitised"], tables)))
+    return pd.DataFrame(lines)
+
+
+def _digitised(source: Mapping[str, str], tables: Sources) -> dict[float, list[float]]:
+    bins = read_histograms(tables.root / source["file"], source["figure"])
+    return {
+        float(at): np.repeat(group["bin_centre"], group["count"]).tolist()
+        for at, group in bins.groupby("explore_epochs")
+    }
+
+
+def _line(row: Mapping[str, Any], whose: str, groups: Mapping[float, list[float]]) -> dict[str, Any]:
+    means = {f"mean_{at:g}": np.mean(found) if found else np.nan for at, found in groups.items()}
+    line = {"quantity": row["label"], "whose": whose, "n": sum(map(len, groups.values())), **means}
+    if all(groups.values()):
+        over, ends = trend(groups, row["expected"]), [groups[at] for at in (min(groups), max(groups))]
+        across = shift(*ends, row["expected"])
+        found = over.tau, over.low, over.high, over.p, across.superiority, across.p, across.spread, across.spread_p
+        line |= dict(zip(STATISTICS, found, strict=True))
+    else:
+        line |= dict.fromkeys(STATISTICS, np.nan)
+    return {**line, "expected": row["expected"]}
+
+
+def draw(spec: Mapping[str, Any], numbers: pd.DataFrame) -> pd.DataFrame:
+    """The table as it is read: text, with two lines of column headings."""
+    rows = spec["table"]["rows"]
+    places = {row["label"]: QUANTITIES[row["quantity"]].decimals for row in rows}
+    at = sorted(group["at"] for group in rows[0]["groups"])
+    claims = numbers["quantity"] + numbers["expected"].map({"increase": " rises", "decrease": " falls"})
+    claims = claims.where(~numbers.duplicated("quantity"), "")
+    columns = {("", "claim"): claims, ("", "runs"): numbers["whose"], ("", "n"): numbers["n"].astype(str)}
+    for setting in at:
+        means = zip(numbers["quantity"], numbers[f"mean_{setting:g}"], strict=True)
+        columns[f"mean at {spec['table']['heading']}", f"{setting:g}"] = [
+            _text(mean, places[name]) for name, mean in means
+        ]
+    columns["trend", "τ"] = numbers["tau"].map(_signed)
+    intervals = zip(numbers["low"], numbers["high"], strict=True)
+    columns["trend", "95 % interval"] = [
+        NOTHING if np.isnan(low) else f"{_signed(low)} to {_signed(high)}" for low, high in intervals
+    ]
+    columns["trend", "p"] = numbers["p"].map(_probability)
+    ends = f"from {at[0]:g} to {at[-1]:g}"
+    columns[ends, "superiority"] = numbers["superiority"].map(_text)
+    columns[ends, "p "] = numbers["shift_p"].map(_probability)
+    columns[ends, "ratio of deviations"] = numbers["spread"].map(_text)
+    columns[ends, "p  "] = numbers["spread_p"].map(_probability)
+    return pd.DataFrame({key: list(column) for key, column in columns.items()})
+
+
+def caption(spec: Mapping[str, Any], tables: Sources) -> str:
+    """What stands above the table: what it is, of which scale, and which statistics it shows."""
+    return above(
+        spec,
+        "τ: Kendall's tau-b between setting and result, with its bootstrap interval and the one-sided p of the "
+        "Jonckheere–Terpstra test; superiority: the chance that a trial of the last setting lies beyond one of the "
+        "first in the expected direction, with the one-sided p of the Mann–Whitney test; ratio of deviations: the last "
+        "setting's over the first's, with the two-sided p of the Brown–Forsythe test.",
+    )
+
+
+def _text(number: float, places: int = 2) -> str:
+    return NOTHING if np.isnan(number) else f"{number:.{places}f}"
+
+
+def _signed(number: float) -> str:
+    return NOTHING if np.isnan(number) else f"{number:+.2f}"
+
+
+def _probability(p: float) -> str:
+    if np.isnan(p):
+        return NOTHING
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
