@@ -1,4 +1,4 @@
-"""Points of a curve and of a plane, against one model at a time: build it, load its state, go through a DataLoader.
+"""Points of a curve and of a plane, against one model at a time: build it, load its state, go through the usual loader.
 
 Digits at 8x8 and narrow VGGs, as the demo scale has them, without and with batch normalisation. Both ways evaluate both
 splits and must agree on every loss to 1e-5 (relative) before they are timed.
@@ -11,11 +11,11 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from benchmarks.images import digits
+from benchmarks.images import Pictures, digits, usual_transform
 from benchmarks.pairs import Comparison, timed
-from workflow_scripts.datasets.arrays import ImageData, PreparedInfo
+from workflow_scripts.datasets.arrays import ImageData
 from workflow_scripts.datasets.resident import ResidentData
 from workflow_scripts.landscape.curves import GRID, evaluate_curve, point
 from workflow_scripts.landscape.flat import FlatModel
@@ -27,29 +27,15 @@ SIDE = 7
 SPEC = {"width": 0.125, "dropout": 0.0, "smallest_side": 2}  # as the demo has them
 
 
-class Normalised(Dataset):
-    """One split as a torchvision-style data set: an image is normalised when it is asked for."""
-
-    def __init__(self, images: np.ndarray, labels: np.ndarray, info: PreparedInfo):
-        self.images, self.labels = images, labels
-        self.mean, self.std = (torch.tensor(value).view(-1, 1, 1) for value in (info.mean, info.std))
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, i: int) -> tuple[Tensor, int]:
-        image = torch.from_numpy(self.images[i]).permute(2, 0, 1).float().div(255)
-        return (image - self.mean) / self.std, int(self.labels[i])
-
-
 def usual_losses(spec: dict, data: ImageData, states: list[dict[str, Tensor]], batch_size: int) -> list[float]:
     """Both splits' losses of one model after another."""
     losses = []
     for state in states:
         model = build(spec, data.info)
         model.load_state_dict(state)
-        train = DataLoader(Normalised(data.x_train, data.y_train, data.info), batch_size)
-        test = DataLoader(Normalised(data.x_test, data.y_test, data.info), batch_size)
+        transform = usual_transform(data.info, augment=False)
+        train = DataLoader(Pictures(data.x_train, data.y_train, transform), batch_size)
+        test = DataLoader(Pictures(data.x_test, data.y_test, transform), batch_size)
         usual_refresh(model, train)
         model.eval()
         for loader in (train, test):

@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Subset
 
-from benchmarks.bench_landscape import Normalised
-from benchmarks.images import digits
+from benchmarks.images import Pictures, digits, usual_transform
 from benchmarks.pairs import Comparison, timed
 from workflow_scripts.datasets.arrays import ImageData
 from workflow_scripts.datasets.resident import ResidentData
@@ -44,7 +43,7 @@ def trained(width: float, resident: ResidentData) -> nn.Module:
 def usual_sharpness(model: nn.Module, data: ImageData, steps: int, dtype: torch.dtype) -> tuple[float, float]:
     """Loss at the minimum and after the ascent: DataLoader, SGD, one tensor after the other into its box."""
     model = copy.deepcopy(model).to(dtype)
-    dataset = Normalised(data.x_train, data.y_train, data.info)
+    dataset = Pictures(data.x_train, data.y_train, usual_transform(data.info, augment=False))
 
     def loss() -> float:
         model.eval()

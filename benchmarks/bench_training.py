@@ -22,15 +22,13 @@ from multiprocessing import get_context
 
 import numpy as np
 import torch
-from PIL import Image
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset
-from torchvision import transforms
+from torch.utils.data import DataLoader
 
-from benchmarks.images import digits, noise
+from benchmarks.images import Pictures, digits, noise, usual_transform
 from benchmarks.pairs import Comparison, timed
-from workflow_scripts.datasets.arrays import ImageData, PreparedInfo
+from workflow_scripts.datasets.arrays import ImageData
 from workflow_scripts.datasets.resident import ResidentData
 from workflow_scripts.training import engine
 from workflow_scripts.training.device import choose_device
@@ -108,27 +106,6 @@ class Usual:
         with torch.no_grad():
             for images, labels in self.test:
                 F.cross_entropy(self.model(images.to(self.device)), labels.to(self.device), reduction="sum").item()
-
-
-class Pictures(Dataset):
-    """One split as torchvision's data sets have it: a PIL picture is made and transformed when it is asked for."""
-
-    def __init__(self, images: np.ndarray, labels: np.ndarray, transform: Callable[[Image.Image], Tensor]):
-        self.images, self.labels, self.transform = images, labels.tolist(), transform
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, i: int) -> tuple[Tensor, int]:
-        return self.transform(Image.fromarray(self.images[i].squeeze())), self.labels[i]
-
-
-def usual_transform(info: PreparedInfo, augment: bool) -> transforms.Compose:
-    moves = [transforms.RandomCrop(info.image_size, padding=info.crop_padding)]
-    moves += [transforms.RandomHorizontalFlip()] if info.flip else []
-    return transforms.Compose(
-        [*(moves if augment else []), transforms.ToTensor(), transforms.Normalize(info.mean, info.std)]
-    )
 
 
 def usual_model(model: nn.Module) -> nn.Module:

@@ -1,7 +1,16 @@
-"""What the benchmarks work on: scikit-learn's digits, and noise of CIFAR-10's shape. No file, no network."""
+"""What the benchmarks work on: scikit-learn's digits, and noise of CIFAR-10's shape. No file, no network.
+
+`Pictures` is how the usual loops read them: one PIL picture after the other.
+"""
+
+from collections.abc import Callable
 
 import numpy as np
+from PIL import Image
 from sklearn.datasets import load_digits
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchvision import transforms
 
 from workflow_scripts.datasets.arrays import ImageData, PreparedInfo
 
@@ -39,3 +48,24 @@ def image_data(name: str, images: np.ndarray, labels: np.ndarray, train: int, cr
     )
     labels = labels.astype(np.int64)
     return ImageData(images[:train], labels[:train], images[train:], labels[train:], info)
+
+
+class Pictures(Dataset):
+    """One split as torchvision's data sets have it: a PIL picture is made and transformed when it is asked for."""
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray, transform: Callable[[Image.Image], Tensor]):
+        self.images, self.labels, self.transform = images, labels.tolist(), transform
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, i: int) -> tuple[Tensor, int]:
+        return self.transform(Image.fromarray(self.images[i].squeeze())), self.labels[i]
+
+
+def usual_transform(info: PreparedInfo, augment: bool) -> transforms.Compose:
+    moves = [transforms.RandomCrop(info.image_size, padding=info.crop_padding)]
+    moves += [transforms.RandomHorizontalFlip()] if info.flip else []
+    return transforms.Compose(
+        [*(moves if augment else []), transforms.ToTensor(), transforms.Normalize(info.mean, info.std)]
+    )

@@ -15,9 +15,10 @@ class Ratio:
     ratio: float
 
 
-def ratio(ours: Callable[[], object], usual: Callable[[], object], repeats: int = 5) -> Ratio:
-    """Time both alternately after one warm-up call of each; both must have finished when they return (GPUs too)."""
-    ours(), usual()
+def ratio(ours: Callable[[], object], usual: Callable[[], object], repeats: int = 5, warm_up: bool = True) -> Ratio:
+    """Time both alternately, after a call of each to warm up; both must have finished when they return (GPUs too)."""
+    if warm_up:
+        ours(), usual()
     times: dict[Callable, list[float]] = {ours: [], usual: []}
     for _ in range(repeats):
         for way in (ours, usual):
@@ -34,6 +35,7 @@ class Comparison:
 
     ours, usual : do the same work, and have finished when they return.
     agree : raises an AssertionError unless both come to the same numbers.
+    warm_up : whether both are called once before they are timed; not for work that starts processes of its own.
     """
 
     what: str
@@ -41,11 +43,12 @@ class Comparison:
     usual: Callable[[], object]
     agree: Callable[[], None]
     repeats: int = 5
+    warm_up: bool = True
 
     def row(self) -> dict:
         """Check that both agree, then time them: {"what", "ours_s", "usual_s", "ratio"}."""
         self.agree()
-        return {"what": self.what, **asdict(ratio(self.ours, self.usual, self.repeats))}
+        return {"what": self.what, **asdict(ratio(self.ours, self.usual, self.repeats, self.warm_up))}
 
 
 def timed(comparisons: Iterable[Comparison]) -> list[dict]:

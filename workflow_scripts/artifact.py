@@ -73,6 +73,7 @@ def execute(template: Path, parameters: dict[str, str], place: Path) -> None:
         execute_notebook(
             template.resolve(), place / "notebook.ipynb", parameters, kernel_name="python3", cwd=place,
             progress_bar=False, request_save_on_cell_execute=False, kernel_manager_class=SocketKernelManager,
+            shutdown_kernel="immediate",  # all is in the notebook, and a graceful end sometimes fails inside ZeroMQ
         )  # fmt: skip
     except PapermillExecutionError as error:
         if error.ename == "InputError":
