@@ -30,8 +30,11 @@ include: "rules/artifacts.smk"
 include: "rules/report.smk"
 
 
+# On a cluster these run where Snakemake runs: there is a network, and what they do is small.
 localrules:
     all,
+    prepare_data,
+    report,
 
 
 rule all:

@@ -40,8 +40,8 @@ rule figure:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime="15m",
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=minutes(15),
     params:
         spec=spec_of,
         caption=lambda wildcards: artifact_of(wildcards).spec["caption"],
@@ -69,8 +69,8 @@ rule table:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime="15m",
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=minutes(15),
     params:
         spec=spec_of,
         caption=lambda wildcards: artifact_of(wildcards).spec["caption"],

@@ -13,8 +13,12 @@ sys.path.insert(0, str(ROOT))
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import write_text
 from workflow_scripts.lease import devices as gpus
+from workflow_scripts.planning.declarations import with_numbers
 from workflow_scripts.planning.plan import make_plan
 from workflow_scripts.recipes.canonical import canonical
+
+# Of the numbers in `--config training='{runs_per_gpu: 4}'` Snakemake makes words.
+config["training"] = with_numbers(config["training"])
 
 try:
     PLAN = make_plan(config, ROOT)
@@ -31,6 +35,25 @@ DEVICE = config["training"]["device"]
 GPU = 1 if DEVICE == "cuda" or (DEVICE == "auto" and gpus()) else 0
 MEMORY = 1500 if SCALE == "demo" else 6000  # MiB, measured
 
+# Runs may share a GPU: `--resources gpu=N` still means N GPUs, so Snakemake may start as many jobs for each of them. With
+# a cluster, to which jobs are submitted, a job has the GPUs to itself that it is given.
+SHARE = config["training"]["runs_per_gpu"]
+LIMIT = workflow.global_resources.get("gpu")
+SPREAD = ""
+if LIMIT is not None and LIMIT.value and workflow.resource_settings.nodes is None:
+    SPREAD = f"--over {LIMIT.value} "
+    workflow.register_resource("gpu", LIMIT.value * SHARE)
+
+
+def memory(wildcards, attempt) -> int:
+    """MiB; a job that is tried again may have run out of them."""
+    return MEMORY * attempt
+
+
+def minutes(first: int):
+    """How long a job may take that does not go on where it was ended: longer each time that it is tried again."""
+    return lambda wildcards, attempt: first * attempt
+
 
 def word(text: object) -> str:
     """One word of a shell command that Snakemake is going to format."""
@@ -38,13 +61,14 @@ def word(text: object) -> str:
 
 
 # How jobs compute, which changes no result and is therefore no parameter of theirs: every job's shell knows
-# `compute GPUS STAGE ARGUMENTS`, which leases that many devices for the stage and sees them alone.
+# `compute GPUS STAGE ARGUMENTS`, which leases that many devices, or shares of them, for the stage to see alone.
 # (Snakemake formats the prefix like any shell command, hence the doubled braces.)
 shell.prefix(
     # Jobs use the interpreter that runs Snakemake and the package beside this file, wherever they are started.
     f"set -euo pipefail; export PATH={word(Path(sys.executable).parent)}:$PATH "
     f"PYTHONPATH={word(ROOT)}; "
-    'compute() {{ python -m workflow_scripts.lease --gpus "$1" -- python -m "workflow_scripts.$2" "${{@:3}}" '
+    f'compute() {{{{ python -m workflow_scripts.lease --gpus "$1" --share {SHARE} {SPREAD}-- '
+    'python -m "workflow_scripts.$2" "${{@:3}}" '
     f"--device {DEVICE} --threads 1 --scale {word(SCALE)}; }}}}; "
 )
 

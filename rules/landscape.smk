@@ -20,7 +20,7 @@ rule curve:
     threads: 1
     resources:
         gpu=GPU,
-        mem_mb=MEMORY,
+        mem_mb=memory,
         runtime="4h",
     params:
         recipe=recipe_of,
@@ -50,8 +50,8 @@ rule plane:
     threads: 1
     resources:
         gpu=GPU,
-        mem_mb=MEMORY,
-        runtime="4h",
+        mem_mb=memory,
+        runtime=minutes(240),
     params:
         recipe=recipe_of,
         start=lambda wildcards: checkpoint(*ends_of(wildcards, "start")),

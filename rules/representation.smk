@@ -19,8 +19,8 @@ rule similarity:
     threads: 1
     resources:
         gpu=GPU,
-        mem_mb=MEMORY,
-        runtime="4h",
+        mem_mb=memory,
+        runtime=minutes(240),
     params:
         recipe=recipe_of,
         first=lambda wildcards: checkpoint(*ends_of(wildcards, "first")),
@@ -44,8 +44,8 @@ rule embedding:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=MEMORY,
-        runtime="30m",
+        mem_mb=memory,
+        runtime=minutes(30),
     params:
         recipe=recipe_of,
         modes=lambda wildcards: [

@@ -19,7 +19,7 @@ rule sharpness:
     threads: 1
     resources:
         gpu=GPU,
-        mem_mb=MEMORY,
+        mem_mb=memory,
         runtime="12h",
     params:
         recipe=recipe_of,
@@ -45,7 +45,7 @@ rule fisher:
     threads: 1
     resources:
         gpu=GPU,
-        mem_mb=MEMORY,
+        mem_mb=memory,
         runtime="12h",
     params:
         recipe=recipe_of,
@@ -70,8 +70,8 @@ rule range_test:
     threads: 1
     resources:
         gpu=GPU,
-        mem_mb=MEMORY,
-        runtime="1h",
+        mem_mb=memory,
+        runtime=minutes(60),
     params:
         recipe=recipe_of,
     shell:

@@ -29,7 +29,7 @@ rule train:
     threads: 1
     resources:
         gpu=GPU,
-        mem_mb=MEMORY,
+        mem_mb=memory,
         runtime="12h",
     params:
         job=lambda wildcards: canonical(PLAN.runs[wildcards.id].job()),

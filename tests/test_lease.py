@@ -93,15 +93,24 @@ class Bench:
                 spans[device].append((when, ends.get(pid, self.killed.get(pid, when))))
         return {device: sorted(times) for device, times in spans.items()}
 
-    def assert_none_held_twice(self) -> None:
+    def assert_none_held_twice(self, share: int = 1) -> None:
+        """Nor by more than may share it."""
         for device, times in self.spans().items():
-            for (_, end), (start, _) in itertools.pairwise(times):
-                assert end <= start, f"device {device} was given away {end - start:.3f} s before it was free"
+            for start, _ in times:
+                holders = [span for span in times if span[0] <= start < span[1]]
+                assert len(holders) <= share, f"device {device} was given away before it was free: {holders}"
 
-    def assert_none_lost(self) -> None:
-        """All devices can be had at once."""
+    def assert_none_lost(self, share: int = 1) -> None:
+        """All devices can be had at once, and all shares of them."""
         out, _ = self.start("printenv", "CUDA_VISIBLE_DEVICES", gpus=len(DEVICES)).communicate(timeout=PATIENCE)
         assert out.strip() == ",".join(DEVICES)
+        before = len(self.started())
+        gate = self.record.with_name("all shares")
+        jobs = [self.work(gate=gate, gpus=len(DEVICES), share=share) for _ in range(share)]
+        until(lambda: len(self.started()) == before + share, "all shares are taken")
+        gate.touch()
+        for job in jobs:
+            ends_well(job)
 
 
 @pytest.fixture
@@ -133,9 +142,10 @@ def ends_well(process: subprocess.Popen) -> None:
 # --- death ---
 
 
-def test_forty_jobs_of_which_some_are_killed(bench):
-    """Killed are jobs that hold a device and wrappers that wait for one: six each, by kill -9."""
-    jobs = [bench.work(0.3) for _ in range(40)]
+@pytest.mark.parametrize("share", [1, 3])
+def test_forty_jobs_of_which_some_are_killed(bench, share):
+    """Killed are jobs that hold a device, or a share of one, and wrappers that wait for one: six each, by kill -9."""
+    jobs = [bench.work(0.3 * share, share=share) for _ in range(40)]
     dice = random.Random(0)
     running, waiting = [], []
     while len(running) < 6 or len(waiting) < 6:
@@ -154,8 +164,8 @@ def test_forty_jobs_of_which_some_are_killed(bench):
     assert sum(job.returncode == -signal.SIGKILL for job in jobs) > 6  # some may have ended just before their kill
     assert {job.pid for job in jobs} - set(waiting) <= bench.started()
     assert bench.spans().keys() == set(DEVICES)
-    bench.assert_none_held_twice()
-    bench.assert_none_lost()
+    bench.assert_none_held_twice(share)
+    bench.assert_none_lost(share)
 
 
 def test_jobs_of_a_killed_snakemake_keep_their_devices_until_they_end(bench, tmp_path):
@@ -265,6 +275,63 @@ def test_sharers_spread_over_devices_and_are_as_many_as_allowed(bench, tmp_path)
     gate.touch()
     for job in (*jobs, seventh, alone):
         ends_well(job)
+
+
+def test_sharers_fill_as_many_devices_as_they_are_told_before_others(bench, tmp_path):
+    gate, options = tmp_path / "gate", ["--gpus", "1", "--share", "2", "--over", "2", "--locks", str(bench.locks), "--"]
+    worker = [sys.executable, str(bench.worker), str(bench.record), "0", str(gate)]
+    for count in range(1, 7):
+        command = [sys.executable, "-m", "workflow_scripts.lease", *options, *worker]
+        bench.processes.append(subprocess.Popen(command, env=surroundings(DEVICES), cwd=ROOT, stderr=subprocess.PIPE))
+        until(lambda: len(bench.started()) == count, f"{count} jobs run")  # noqa: B023 (called at once)
+    gate.touch()
+    for job in bench.processes:
+        job.communicate(timeout=PATIENCE)
+    assert [devices for _, event, _, devices in bench.events() if event == "start"] == ["0", "1", "0", "1", "2", "3"]
+
+
+SHARING = """
+include: "rules/common.smk"
+
+rule all:
+    input: expand("done/{n}", n=range(10))
+
+rule work:
+    output: touch("done/{n}")
+    resources: gpu=GPU
+    shell: "compute {resources.gpu} pretend RECORD 0 GATE"
+"""
+
+
+@pytest.mark.parametrize(("options", "expected"), [(["gpu=2"], [4, 4]), (["gpu=1"], [4]), ([], [3, 3, 2, 2])])
+def test_snakemake_starts_as_many_runs_on_each_gpu_as_may_share_it(bench, tmp_path, options, expected):
+    """Four runs on each of the GPUs that --resources allows; without that, all that are there."""
+    root, gate = tmp_path / "checkout", tmp_path / "gate"
+    (root / "workflow_scripts").mkdir(parents=True)
+    for part in ("rules", "schemas", "papers", "scales", "config.yaml"):
+        (root / part).symlink_to(ROOT / part)
+    for part in (ROOT / "workflow_scripts").iterdir():
+        (root / "workflow_scripts" / part.name).symlink_to(part)
+    text = SHARING.replace("RECORD", str(bench.record)).replace("GATE", str(gate))
+    (root / "Snakefile").write_text('configfile: "config.yaml"\nfrom pathlib import Path\n' + text)
+    (root / "workflow_scripts" / "pretend.py").write_text(WORKER.replace("sys.argv[3:]", "sys.argv[3:4]"))
+    names = [f"GPU-test-{os.getpid()}-{number}" for number in range(4)]
+    command = [sys.executable, "-m", "snakemake", "--cores", "10", "--snakefile", str(root / "Snakefile")]
+    command += ["--directory", str(root), "--config", "training={device: cuda, runs_per_gpu: 4}"]
+    log = tmp_path / "log"
+    with log.open("w") as file:
+        command += ["--resources", *options] if options else []
+        snakemake = subprocess.Popen(command, env=surroundings(names), cwd=root, stdout=file, stderr=file)
+    bench.processes.append(snakemake)
+    until(lambda: len(bench.started()) >= sum(expected) or snakemake.poll() is not None, "the jobs run")
+    time.sleep(1)
+    held = Counter(devices for _, event, _, devices in bench.events() if event == "start")
+    gate.touch()
+    assert snakemake.wait(PATIENCE) == 0, log.read_text()
+    assert [held[name] for name in names if held[name]] == expected
+    assert "waiting" not in log.read_text()
+    for path in lease.LOCKS.glob(f"GPU-test-{os.getpid()}-*"):
+        path.unlink()
 
 
 def test_who_does_not_share_is_alone(bench, tmp_path):

@@ -187,8 +187,9 @@ class Site:
         self.directory.mkdir()
         shutil.copytree(source, root / "birds' (nest); touch pwned")
         config = {"scale": "seconds", "papers": ["tiny"], "results": NASTY}
+        training = {**read_yaml(ROOT / "config.yaml")["training"], "device": "cpu"}
         data = {"folder": "the data; touch pwned", "sources": {"birds": str(root / "birds' (nest); touch pwned")}}
-        self.write("config.yaml", {**config, "data": data, "training": {"device": "cpu"}})
+        self.write("config.yaml", {**config, "data": data, "training": training})
         self.write("scales/seconds.yaml", SCALE)
         self.write("papers/tiny/paper.yaml", {"title": "Tiny", "authors": "Nobody", "venue": "Nowhere"})
         self.write("papers/tiny/artifacts.yaml", {"artifacts": {}})

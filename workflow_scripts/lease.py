@@ -6,6 +6,7 @@ it until it dies too (one that closes the files it inherits, as children of Pyth
 are the devices of an existing CUDA_VISIBLE_DEVICES; while all are taken it waits, and `--gpus 0` hides all of them.
 
 With `--share N` up to N commands, all of which allow it, run on one device; a command without it has its own alone.
+They are spread over all devices, or, with `--over M`, over the first M before another is begun.
 
 Leases hold between all pipelines and all users of a machine, so the lock files lie in a folder of /tmp that is open to
 all: not below the results, which machines may share, nor in $TMPDIR, which may differ between two shells. Within a
@@ -44,12 +45,13 @@ def devices() -> list[str]:
     return list(dict.fromkeys(itertools.takewhile(lambda name: name not in NO_DEVICE, names)))
 
 
-def lease(count: int, locks: Path = LOCKS, share: int = 1) -> list[str]:
+def lease(count: int, locks: Path = LOCKS, share: int = 1, over: int | None = None) -> list[str]:
     """Wait until `count` devices are free and take them; the locks are held by this process and what it becomes.
 
     Parameters
     ----------
-    share : how many leases that allow it a device takes; they are spread over the devices first.
+    share : how many leases that allow it a device takes. over : the devices that they are spread over before they
+        begin with another as many; None is all.
 
     Raises
     ------
@@ -61,9 +63,12 @@ def lease(count: int, locks: Path = LOCKS, share: int = 1) -> list[str]:
             f"--gpus {count} is more than can be seen here ({', '.join(available) or 'none'}); lower the rule's "
             "resource gpu (--resources gpu=N, or set-resources in the profile), or mend CUDA_VISIBLE_DEVICES"
         )
+    step = over or len(available)
+    groups = (available[start : start + step] for start in range(0, len(available), step))
+    places = [place for group in groups for place in itertools.product(range(share), group)]
     for attempt in itertools.count():
         held: dict[str, list[int]] = {}
-        for slot, name in itertools.product(range(share), available):
+        for slot, name in places:
             if len(held) < count and name not in held and (taken := take(locks, name, slot, share)):
                 held[name] = taken
         if len(held) == count:
@@ -148,10 +153,13 @@ def main() -> None:
     parser.add_argument(
         "--share", type=whole_number(1), default=1, help="leases that a device takes (default: %(default)s)"
     )
+    parser.add_argument(
+        "--over", type=whole_number(1), metavar="M", help="devices that are shared before others (default: all)"
+    )
     parser.add_argument("--locks", type=Path, default=LOCKS, help="folder of the lock files (default: %(default)s)")
     parser.add_argument("command", nargs="+", help="the command and its arguments")
     arguments = parser.parse_args()
-    names = lease(arguments.gpus, arguments.locks, arguments.share) if arguments.gpus else []
+    names = lease(arguments.gpus, arguments.locks, arguments.share, arguments.over) if arguments.gpus else []
     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(names)
     sys.stdout.flush()
     try:

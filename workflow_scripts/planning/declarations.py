@@ -70,6 +70,14 @@ def read(config: dict, root: Path) -> Declarations:
     return Declarations(root, config, scale, tuple(papers))
 
 
+def with_numbers(section: object) -> object:
+    """A section of the configuration with whole numbers that were given as words turned into numbers."""
+    if not isinstance(section, dict):
+        return section
+    words = {key: value for key, value in section.items() if isinstance(value, str) and value.isdecimal()}
+    return {**section, **{key: int(value) for key, value in words.items()}}
+
+
 def _read_paper(root: Path, name: str) -> tuple[dict, list[str]]:
     folder = root / "papers" / name
     if not folder.is_dir():
