@@ -1,6 +1,5 @@
 """Devices are leased to one command at a time, whatever dies; none is lost, and nobody waits for what is free."""
 
-import itertools
 import json
 import os
 import random

@@ -400,9 +400,32 @@ def test_distinct_recipes_have_distinct_identities(one, other):
 
 
 def sorted_keys(document):
+    """The document in the order of its keys, with numbers that are equal alike (truth values are no numbers)."""
     if isinstance(document, dict):
         return {key: sorted_keys(document[key]) for key in sorted(document)}
-    return [sorted_keys(item) for item in document] if isinstance(document, list) else document
+    if isinstance(document, list):
+        return [sorted_keys(item) for item in document]
+    return int(document) if isinstance(document, float) and document.is_integer() else document
+
+
+@pytest.mark.parametrize(("one", "other"), [(5, 5.0), (0, -0.0), ({"a": [1.0]}, {"a": [1]})])
+def test_a_number_is_the_same_however_it_is_written(one, other):
+    assert fingerprint(one) == fingerprint(other)
+
+
+@pytest.mark.parametrize("other", [5.5, "5", True, [5]])
+def test_what_is_another_number_is_told_apart(other):
+    assert fingerprint({"a": other}) not in (fingerprint({"a": 5}), fingerprint({"a": 1}))
+
+
+def test_a_declared_number_means_the_same_with_a_decimal_point(declared):
+    before = declared.plan()
+    declared.replace("runs", "variance: 1.0", "variance: 1")
+    declared.replace(
+        "runs", "lr: 2.5, factor: 0.1, milestones: [60, 120, 150]", "lr: 2.5, factor: 0.1, milestones: [60.0, 120, 150]"
+    )
+    after = declared.plan()
+    assert set(before.runs) == set(after.runs) and set(before.analyses) == set(after.analyses)
 
 
 @given(documents)
