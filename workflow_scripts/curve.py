@@ -26,6 +26,7 @@ from workflow_scripts.landscape.flat import FlatModel
 from workflow_scripts.landscape.tidy import path_table
 from workflow_scripts.models import checkpoints
 from workflow_scripts.recipes.canonical import fingerprint
+from workflow_scripts.recipes.identity import curve_training
 from workflow_scripts.training.log import EpochLog
 from workflow_scripts.training.sampling import epoch_batches
 from workflow_scripts.training.store import Store, digest
@@ -45,7 +46,6 @@ EXAMPLE = {
     "images": None,
     "seed": 1,
 }
-EVALUATION = ("points", "images")  # what of the recipe the training does not depend on
 
 
 def main() -> None:
@@ -74,9 +74,7 @@ def trained(
 ) -> CurveState:
     """Train the bends, or go on from where the store has them."""
     recipe = bench.recipe
-    # A trained curve is known by what trained it, so that another grid of points evaluates it anew and no more.
-    identity = {key: value for key, value in recipe.items() if key not in (*EVALUATION, "start", "end")}
-    identity |= {"ends": [digest(given.start), digest(given.end)], "images of": bench.resident.info.sha256}
+    identity = curve_training(recipe, [digest(given.start), digest(given.end)], bench.resident.info.sha256)
     id = fingerprint(identity)
     with Store(results_folder(given, given.out) / "store", id, identity).locked() as store:
         snapshot = store.snapshot()

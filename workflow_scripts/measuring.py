@@ -17,6 +17,7 @@ from workflow_scripts.evidence.dependencies import divergence, with_fallbacks
 from workflow_scripts.evidence.tables import write_table
 from workflow_scripts.models import checkpoints
 from workflow_scripts.recipes.canonical import fingerprint
+from workflow_scripts.recipes.identity import measurement
 from workflow_scripts.training.device import float32_only
 from workflow_scripts.training.log import say
 from workflow_scripts.training.store import Store, digest
@@ -55,14 +56,13 @@ def measure_trials(kind: str, description: str, example: dict, measure: Measure)
 
 def _measured(kind: str, bench: Workbench, path: Path, given: argparse.Namespace, measure: Measure) -> dict:
     """The row of a checkpoint, from the store if it has it."""
-    settings = {key: value for key, value in bench.recipe.items() if key != "runs"}
-    work = {"kind": kind, "recipe": settings, "checkpoint": digest(path)}
+    work = measurement(kind, bench.recipe, digest(path))
     identity = {**work, "data": bench.resident.info.sha256}
     with Store(results_folder(given, given.out) / "store", fingerprint(work), identity).locked() as store:
         kept = store.finished()
         if kept is None:
             run = checkpoints.load(path).description.get("run", path.stem)
-            measured = measure(bench, bench.network(path, settings.get("model")))
+            measured = measure(bench, bench.network(path, bench.recipe.get("model")))
             say(f"{run}: " + ", ".join(f"{name} {value}" for name, value in measured.items()))
             kept = {"run": run, **_without_nan(measured)}
             store.finish(kept)

@@ -1,138 +1,43 @@
-"""What artifacts would cost before any of it is spent: trainings, analyses, floating-point operations, hours and disk.
+"""What artifacts would cost before any of it is spent, and what would be trained again, and why.
 
     python -m workflow_scripts.price --config scale=paper                    # everything
     python -m workflow_scripts.price gotmare2019_figure_3 --config scale=paper
 
-Shared work is counted once. Hours are the operations over --rate, an assumption that is printed with them; the default
-is a quarter of what an H100 does in bfloat16 matrix products, for networks that do not fill it. The decompositions of
-SVCCA are not counted. What is there already is not subtracted: `snakemake -n` tells what would be run, and why.
+The first table has each artifact as if nothing were there, shared work counted once in its sum; "still to be done" is
+what `snakemake -n` would run, less what is finished in the store. Hours are those of one device, at the rate of the
+finished trainings of the same network on that kind of device where the folder of results has some, else the operations
+over --rate, an assumption; which of both is told for each network. The decompositions of SVCCA are not counted.
 """
 
 import argparse
-import functools
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-import yaml
-from torch.utils.flop_counter import FlopCounterMode
-
-from workflow_scripts import models
+from workflow_scripts.base.arguments import add_config, changes
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.stage import run
-from workflow_scripts.planning.analyses import Analysis
+from workflow_scripts.bookkeeping.differences import nearest
+from workflow_scripts.bookkeeping.inventory import STALE, Inventory, all_plans
+from workflow_scripts.bookkeeping.operations import Operations, Work
+from workflow_scripts.bookkeeping.rates import ASSUMED, Rates, short
+from workflow_scripts.planning.declarations import read_config
 from workflow_scripts.planning.plan import Plan, make_plan
-from workflow_scripts.planning.runs import Run
-from workflow_scripts.recipes.canonical import canonical
-from workflow_scripts.recipes.schema import read_yaml
+from workflow_scripts.training.job import Job, missing
+from workflow_scripts.training.store import Store
 
-RATE = 200e12  # operations a second
-BACKWARD = 2  # a backward pass costs two forward passes
-BYTES = 4  # of a weight
-LANCZOS_STEPS = 10  # of a Fisher score, measured; at most max_iterations of them
+ROOT = Path(__file__).parents[1]
+SPELLING = "nothing but how its fingerprint was written"
+HEADER = f"{'':40} {'jobs':>5} {'trainings':>10} {'curves':>7} {'analyses':>9} {'PFLOP':>9} {'hours':>9} {'disk GB':>9}"
 
 
 @dataclass(frozen=True)
-class Cost:
-    """Of a set of jobs: their numbers, operations, and bytes on the disk."""
+class Pending:
+    """A job that Snakemake would run: its rule, its identity (of a run or analysis) and why."""
 
-    trainings: int = 0
-    curves: int = 0
-    analyses: int = 0
-    operations: float = 0.0
-    disk: float = 0.0
-
-    def __add__(self, other: "Cost") -> "Cost":
-        return Cost(*(mine + theirs for mine, theirs in zip(vars(self).values(), vars(other).values(), strict=True)))
-
-
-class Prices:
-    """Costs of a plan's runs and analyses."""
-
-    def __init__(self, plan: Plan):
-        self.plan = plan
-
-    def artifacts(self, ids: list[str]) -> Cost:
-        """The cost of everything that these artifacts need, each piece once."""
-        runs: dict[str, Run] = {}
-        analyses: dict[str, Analysis] = {}
-        for id in ids:
-            for analysis in self.plan.artifacts[id].analyses:
-                self._need(analysis, analyses)
-            for one in [*self.plan.artifacts[id].runs, *(r for a in analyses.values() for r in a.runs)]:
-                runs[one.id] = self.plan.runs[one.id]
-        for one in list(runs.values()):
-            if one.teacher:
-                runs[one.teacher] = self.plan.runs[one.teacher]
-        return sum(map(self.run, runs.values()), Cost()) + sum(map(self.analysis, analyses.values()), Cost())
-
-    def _need(self, analysis: Analysis, found: dict[str, Analysis]) -> None:
-        found[analysis.id] = analysis
-        for needed in analysis.analyses:
-            self._need(needed, found)
-
-    def run(self, run: Run) -> Cost:
-        """A training, with its evaluations, a distilled teacher's forward passes and its checkpoints."""
-        recipe = run.recipe
-        forward, weights = self._network(recipe["model"], recipe["data"])
-        images = recipe["epochs"] * recipe["samples_per_epoch"]
-        operations = images * forward * (1 + BACKWARD)
-        operations += recipe["epochs"] / recipe["evaluate_every"] * self._info(recipe["data"]).test * forward
-        if recipe["distillation"]:
-            operations += images * self._network(recipe["distillation"]["teacher"]["model"], recipe["data"])[0]
-        kept = len(run.checkpoints) + 2  # the snapshot has weights and momentum
-        return Cost(trainings=1, operations=operations, disk=kept * weights * BYTES)
-
-    def analysis(self, analysis: Analysis) -> Cost:
-        """A curve's training and evaluation, a plane's evaluation, a comparison of layers, a measure of minima."""
-        recipe, info = analysis.recipe, self._info(analysis.data)
-        limit = recipe.get("images")
-        everything = sum(size if limit is None else min(limit, size) for size in (info.train, info.test))
-        match analysis.kind:
-            case "curve":
-                forward, weights = self._network(recipe["model"], recipe["data"])
-                trained = recipe["epochs"] * recipe["samples_per_epoch"] * (1 + BACKWARD)
-                evaluated = recipe["points"] * (1 + len(recipe["save"])) * everything
-                saved = len(recipe["save"]) * recipe["bends"] * weights * BYTES
-                return Cost(curves=1, analyses=1, operations=(trained + evaluated) * forward, disk=saved)
-            case "plane":
-                forward, _ = self._network(recipe["model"], recipe["data"])
-                return Cost(analyses=1, operations=recipe["side"] ** 2 * everything * forward)
-            case "similarity":
-                passes = sum(self._network(model, recipe["data"])[0] for model in recipe["models"].values())
-                return Cost(analyses=1, operations=recipe["images"] * passes)
-            case "sharpness":
-                forward, _ = self._network(recipe["model"], recipe["data"])
-                ascent = recipe["steps"] * recipe["batch_size"] * (1 + BACKWARD)
-                return Cost(analyses=1, operations=len(recipe["runs"]) * (ascent + 2 * info.train) * forward)
-            case "fisher":  # a product with the matrix is a forward pass, one of its derivative, and a backward pass
-                forward, _ = self._network(recipe["model"], recipe["data"])
-                passes = 1 + LANCZOS_STEPS * (2 + BACKWARD)
-                return Cost(
-                    analyses=1, operations=len(recipe["runs"]) * passes * min(limit or info.train, info.train) * forward
-                )
-            case "range_test":
-                forward, _ = self._network(recipe["model"], recipe["data"])
-                return Cost(analyses=1, operations=recipe["samples_per_epoch"] * (1 + BACKWARD) * forward)
-            case _:
-                return Cost(analyses=1)
-
-    def _info(self, data: str):
-        return self.plan.scale.info(data)
-
-    def _network(self, model: dict, data: str) -> tuple[float, int]:
-        return count(canonical(model), self._info(data))
-
-
-@functools.cache
-def count(model: str, info) -> tuple[float, int]:
-    """Operations of one image's forward pass, and the number of parameters, of a model given as canonical JSON."""
-    with torch.device("meta"):
-        network = models.build(yaml.safe_load(model), info).eval()
-        image = torch.empty(1, info.channels, info.image_size, info.image_size)
-    with FlopCounterMode(display=False) as counter:
-        network(image)
-    return counter.get_total_flops(), sum(parameter.numel() for parameter in network.parameters())
+    rule: str
+    id: str | None
+    why: str
 
 
 def main() -> None:
@@ -142,34 +47,108 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("targets", nargs="*", help="artifacts by name; all but sensitivities where none is given")
-    parser.add_argument("--config", nargs="*", default=[], metavar="KEY=VALUE", help="changes to config.yaml")
-    parser.add_argument("--rate", type=float, default=RATE, help="operations a second (default: %(default).3g)")
+    add_config(parser)
+    parser.add_argument("--device", choices=list(ASSUMED), default="cuda", help="price for (default: %(default)s)")
+    assumed = ", ".join(f"{rate:.3g} for {device}" for device, rate in ASSUMED.items())
+    parser.add_argument("--rate", type=float, help=f"operations a second where none is measured (default: {assumed})")
     given = parser.parse_args()
-    root = Path(__file__).parents[1]
-    config = read_yaml(root / "config.yaml")
-    for change in given.config:
-        key, _, value = change.partition("=")
-        config[key] = yaml.safe_load(value)
-    plan = make_plan(config, root)
+    config = read_config(ROOT, changes(given))
+    plan = make_plan(config, ROOT)
     if unknown := [target for target in given.targets if target not in plan.artifacts]:
         raise InputError(f"there is no artifact {', '.join(unknown)}; allowed are {', '.join(plan.artifacts)}")
     targets = given.targets or [id for id, artifact in plan.artifacts.items() if not artifact.sensitivity]
-    prices = Prices(plan)
-    print(f"{'':40} trainings  curves  analyses     PFLOP   GPU hours   disk GB")
+    operations, inventory = Operations(plan), Inventory(all_plans(config, ROOT))
+    rates = Rates(inventory.items, operations, given.device, given.rate)
+    print(f"scale {plan.scale.name}, hours of one device ({given.device})\n\n{HEADER}")
     for id in targets:
-        print(line(id, prices.artifacts([id]), given.rate))
+        print(line(id, *counted(plan, operations.needed([id]), 1), rates))
+    needed = operations.needed(targets)
     if len(targets) > 1:
-        print(line("all of these together", prices.artifacts(targets), given.rate))
-    print(f"at an assumed {given.rate:.3g} operations a second and scale {plan.scale.name}")
+        print(line("all of these together", *counted(plan, needed, len(targets)), rates))
+    jobs = would_run(targets, changes(given))
+    left = {key: needed[key] for key in needed if key in {(job.rule, job.id) for job in jobs}}
+    left = {key: work for key, work in left.items() if key[0] != "train" or to_train(plan, key[1])}
+    print(line("still to be done", len(jobs), list(left.values()), rates))
+    print("\nThe hours are from rates that are")
+    for network in sorted({work.network for work in needed.values() if work.network}):
+        print(f"  {short(network):40} {rates.told(network)}")
+    for told in reasons(plan, jobs, left, inventory):
+        print(told)
 
 
-def line(name: str, cost: Cost, rate: float) -> str:
+def counted(plan: Plan, needed: dict[tuple[str, str], Work], artifacts: int) -> tuple[int, list[Work]]:
+    """Number of jobs, with those that prepare data and draw, and the work in them."""
+    data = {plan.runs[id].recipe["data"] for rule, id in needed if rule == "train"}
+    data |= {plan.analyses[id].data for rule, id in needed if rule != "train"}
+    return len(needed) + len(data) + artifacts, list(needed.values())
+
+
+def line(name: str, jobs: int, works: list[Work], rates: Rates) -> str:
     """A row of the table."""
-    hours = cost.operations / rate / 3600
+    rules = Counter(work.rule for work in works)
+    operations, disk = (sum(getattr(work, what) for work in works) for what in ("operations", "disk"))
+    hours = sum(map(rates.hours, works))
+    trainings = rules.pop("train", 0)
     return (
-        f"{name:40} {cost.trainings:9}  {cost.curves:6}  {cost.analyses:8}  {cost.operations / 1e15:8.3g}   "
-        f"{hours:9.2g}   {cost.disk / 1e9:7.2g}"
+        f"{name:40} {jobs:5} {trainings:10} {rules['curve']:7} {rules.total():9} "
+        f"{operations / 1e15:9.3g} {hours:9.2g} {disk / 1e9:9.2g}"
     )
+
+
+def would_run(targets: list[str], changed: dict) -> list[Pending]:
+    """The jobs that Snakemake itself would run here for these artifacts, and its reasons.
+
+    Raises
+    ------
+    InputError : Snakemake cannot plan them.
+    """
+    from snakemake.api import SnakemakeApi
+    from snakemake.exceptions import WorkflowError
+    from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings, Quietness, ResourceSettings
+
+    try:
+        with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
+            workflow = api.workflow(
+                resource_settings=ResourceSettings(cores=1),
+                config_settings=ConfigSettings(config=changed),
+                snakefile=ROOT / "Snakefile",
+                workdir=Path.cwd(),
+            )
+            workflow.dag(DAGSettings(targets=set(targets))).execute_workflow(executor="dryrun")
+            dag = workflow._workflow.dag  # the one place that knows the reasons
+            jobs = [job for job in dag.needrun_jobs(exclude_finished=False) if job.rule.name not in targets]
+            return [
+                Pending(job.rule.name, job.wildcards_dict.get("id"), "; ".join(dag.reason(job).get_names()))
+                for job in jobs
+            ]
+    except WorkflowError as error:
+        raise InputError(f"Snakemake cannot tell what is still to be done: {error}") from None
+
+
+def to_train(plan: Plan, id: str) -> bool:
+    """Whether the store lacks the finished run; else its job only takes it from there."""
+    run = plan.runs[id]
+    return missing(Store(plan.paths.results / "store", id, {}), Job(run.recipe, run.checkpoints))
+
+
+def reasons(plan: Plan, jobs: list[Pending], left: dict[tuple[str, str], Work], inventory: Inventory) -> list[str]:
+    """Why there is something to be done, by rule; of trainings that there was one much like before."""
+    told = ["\nNothing is to be run." if not jobs else "\nTo be run, and why"]
+    for (rule, why), number in sorted(Counter((job.rule, job.why) for job in jobs).items()):
+        told.append(f"  {number:4} {rule}: {why}")
+    trainings = [job for job in jobs if job.rule == "train"]
+    new = [job for job in trainings if ("train", job.id) in left]
+    if len(trainings) > len(new):
+        told.append(f"{len(trainings) - len(new)} of the trainings are finished in the store and not trained again.")
+    known = {item.id for item in inventory.items if item.kind in ("run", "work") and item.id in plan.runs}
+    stale = [(item.id, item.recipe) for item in inventory.of(STALE) if item.kind == "run" and item.recipe]
+    for job in new:
+        run = plan.runs[job.id]
+        if job.id in known:
+            told.append(f"  {run.names[0]} goes on or is trained again: {job.why}")
+        elif like := nearest(run.recipe, stale):
+            told.append(f"  {run.names[0]} is trained anew: unlike in {like[0]}, {'; '.join(like[1]) or SPELLING}")
+    return told
 
 
 if __name__ == "__main__":

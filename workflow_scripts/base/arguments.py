@@ -4,6 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
+import yaml
+
 from workflow_scripts.base.errors import InputError
 
 
@@ -43,6 +45,27 @@ def add_resuming(made: argparse.ArgumentParser) -> None:
 def results_folder(given: argparse.Namespace, output: Path) -> Path:
     """The folder with store/ (snapshots and finished work) and runs/ (finished runs)."""
     return given.results or output.resolve().parents[1]
+
+
+def add_config(made: argparse.ArgumentParser) -> None:
+    """The argument that changes config.yaml, as Snakemake's does."""
+    made.add_argument("--config", nargs="*", default=[], metavar="KEY=VALUE", help="changes to config.yaml")
+
+
+def changes(given: argparse.Namespace) -> dict:
+    """The changes to config.yaml that are asked for.
+
+    Raises
+    ------
+    InputError : one is not KEY=VALUE.
+    """
+    found = {}
+    for change in given.config:
+        key, equals, value = change.partition("=")
+        if not equals:
+            raise InputError(f"--config {change!r} is not KEY=VALUE, such as scale=paper")
+        found[key] = yaml.safe_load(value)
+    return found
 
 
 def read_json(text: str, needed: tuple[str, ...]) -> dict:

@@ -216,8 +216,7 @@ def read_table(path: str | os.PathLike, kind: str) -> Table:
         raise InputError(f"there is no {kind} table at {path}; make it by running the analysis that writes it")
     try:
         stored = pq.ParquetFile(path, page_checksum_verification=True).read()
-        described = json.loads((stored.schema.metadata or {})[METADATA_KEY])
-        found, status, provenance = described["kind"], described["status"], described["provenance"]
+        found, status, provenance = _described(stored.schema)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is damaged or no Parquet file: delete it and make it again") from error
     except (KeyError, TypeError, ValueError) as error:
@@ -228,6 +227,25 @@ def read_table(path: str | os.PathLike, kind: str) -> Table:
     if problems:
         raise InputError.together(f"the {kind} table {path} is not as documented, so make it again", problems)
     return Table(stored.to_pandas(), status, provenance)
+
+
+def read_facts(path: Path) -> tuple[dict, dict]:
+    """Status and provenance of a table of any kind; its rows are not read.
+
+    Raises
+    ------
+    InputError : it is damaged, or not one of ours.
+    """
+    try:
+        return _described(pq.read_schema(path))[1:]
+    except (pa.ArrowException, OSError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is no table of this project, or damaged: delete it and make it again") from error
+
+
+def _described(schema: pa.Schema) -> tuple[str, dict, dict]:
+    """Kind, status and provenance."""
+    described = json.loads((schema.metadata or {})[METADATA_KEY])
+    return described["kind"], described["status"], described["provenance"]
 
 
 def _kind(kind: str) -> Kind:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workflow_scripts.base.errors import InputError
+from workflow_scripts.recipes.merge import merge
 from workflow_scripts.recipes.schema import problems, read_yaml
 
 PAPER_FILES = ("paper", "runs", "analyses", "artifacts")
@@ -68,6 +69,11 @@ def read(config: dict, root: Path) -> Declarations:
     if found:
         raise InputError.together("The declarations cannot be used", found)
     return Declarations(root, config, scale, tuple(papers))
+
+
+def read_config(root: Path, changes: dict) -> dict:
+    """config.yaml with changes; of a section they replace the keys that they name."""
+    return merge(read_yaml(root / "config.yaml"), changes)
 
 
 def with_numbers(section: object) -> object:

@@ -118,13 +118,14 @@ class Trainer:
                 {},
                 {"epoch": 0, "attempts": [{"run": job.id, **progress.diverged}], "diverged": None, "saved": []},
             )
-        self._conclude(store, job, progress.history, progress.diverged, done["attempts"])
+        self._conclude(store, job, progress.history, progress.diverged, done["attempts"], done["seconds"])
 
     def _run(self, store, job, recipe, progress, done, resident, teacher) -> None:
         from workflow_scripts.models import checkpoints
         from workflow_scripts.training import engine
 
-        saved, last = list(done["saved"]), time.monotonic()
+        saved, began = list(done["saved"]), time.monotonic()
+        last, before = began, done.get("seconds", None if done["epoch"] else 0.0)
         log = EpochLog(job.id, recipe["epochs"], recipe["samples_per_epoch"], progress.epoch)
 
         def save(label: str, state: dict) -> None:
@@ -132,19 +133,26 @@ class Trainer:
             checkpoints.save(store.folder / "checkpoints" / f"{label}.safetensors", state, description)
             saved.append(label)
 
+        def seconds() -> float | None:
+            """Of this training in all processes, less what a kill undid; None where an earlier one did not tell."""
+            return None if before is None else before + time.monotonic() - began
+
         def after_epoch(progress) -> None:
             nonlocal last
             log.epoch(progress.epoch, progress.history.last())
             finished = progress.epoch == recipe["epochs"] or progress.diverged is not None
             if finished or time.monotonic() - last > self.settings.snapshot_seconds:
                 facts = {"epoch": progress.epoch, "attempts": done["attempts"], "diverged": progress.diverged}
-                store.save_snapshot(progress.tensors(), {**facts, "saved": saved})
+                store.save_snapshot(progress.tensors(), {**facts, "saved": saved, "seconds": seconds()})
                 last = time.monotonic()
 
         engine.train(recipe, resident, progress, job.checkpoints, save, after_epoch, teacher)
+        done["seconds"] = seconds()
 
-    def _conclude(self, store: Store, job: Job, history, diverged: dict | None, attempts: list[dict]) -> None:
-        """Write the tidy table and mark the run as finished."""
+    def _conclude(
+        self, store: Store, job: Job, history, diverged: dict | None, attempts: list[dict], seconds: float | None = None
+    ) -> None:
+        """Write the tidy table and mark the run as finished; `seconds` are those that its last attempt took."""
         from workflow_scripts.evidence import provenance
         from workflow_scripts.evidence.tables import write_table
         from workflow_scripts.training.device import device_name
@@ -166,6 +174,7 @@ class Trainer:
                 seeds=[job.recipe["seed"]],
                 fingerprints=[job.id],
                 recipe=job.recipe,
+                seconds=seconds,
             ),
         )
         store.finish(status)

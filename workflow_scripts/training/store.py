@@ -48,9 +48,7 @@ class Store:
         ------
         BlockingIOError : another process works on it, and `wait` is false.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        with self.held(wait):
             for half in self.folder.rglob(".*.part"):  # of a process that was killed while it wrote
                 half.unlink()
             known = self.folder / "identity.json"
@@ -58,6 +56,14 @@ class Store:
                 self.clear()
                 write_text(known, self.identity)
             yield self
+
+    @contextlib.contextmanager
+    def held(self, wait: bool = True) -> Iterator[None]:
+        """Have this fingerprint alone, as it is; raises as `locked` does."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            yield
 
     def clear(self) -> None:
         """Forget all work."""

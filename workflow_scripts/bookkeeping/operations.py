@@ -1,0 +1,137 @@
+"""Floating-point operations and disk of trainings and analyses, counted before any of them is run."""
+
+import functools
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import yaml
+from torch.utils.flop_counter import FlopCounterMode
+
+from workflow_scripts import models
+from workflow_scripts.base.errors import InputError
+from workflow_scripts.planning.analyses import Analysis
+from workflow_scripts.planning.plan import Plan
+from workflow_scripts.planning.runs import Run
+from workflow_scripts.recipes.canonical import canonical
+
+BACKWARD = 2  # a backward pass costs two forward passes
+BYTES = 4  # of a weight
+LANCZOS_STEPS = 10  # of a Fisher score, measured; at most max_iterations of them
+
+
+class Network(NamedTuple):
+    """What a rate is measured for: a model, as canonical JSON, on a data set."""
+
+    model: str
+    data: str
+
+
+@dataclass(frozen=True)
+class Work:
+    """A training or an analysis: floating-point operations, bytes on the disk, and the network that is computed.
+
+    rule : of the workflow, which for an analysis is its kind. images : that a training is of.
+    """
+
+    rule: str
+    network: Network | None = None
+    operations: float = 0.0
+    disk: float = 0.0
+    images: int = 0
+
+
+class Operations:
+    """Counts the operations of a plan's runs and analyses."""
+
+    def __init__(self, plan: Plan):
+        self.plan = plan
+
+    def needed(self, artifacts: list[str]) -> dict[tuple[str, str], Work]:
+        """All work that these artifacts rest on, each piece once, by rule and identity."""
+        runs: dict[str, Run] = {}
+        analyses: dict[str, Analysis] = {}
+        for id in artifacts:
+            for analysis in self.plan.artifacts[id].analyses:
+                self._need(analysis, analyses)
+            for one in [*self.plan.artifacts[id].runs, *(r for a in analyses.values() for r in a.runs)]:
+                runs[one.id] = self.plan.runs[one.id]
+        for one in list(runs.values()):
+            while one.teacher:
+                one = self.plan.runs[one.teacher]
+                runs[one.id] = one
+        work = {("train", id): self.training(run.recipe, len(run.checkpoints)) for id, run in runs.items()}
+        return work | {(each.kind, id): self.analysis(each) for id, each in analyses.items()}
+
+    def _need(self, analysis: Analysis, found: dict[str, Analysis]) -> None:
+        found[analysis.id] = analysis
+        for needed in analysis.analyses:
+            self._need(needed, found)
+
+    def training(self, recipe: dict, checkpoints: int = 0) -> Work:
+        """A training, with its evaluations, a distilled teacher's forward passes and its checkpoints."""
+        forward, weights = self._network(recipe["model"], recipe["data"])
+        images = recipe["epochs"] * recipe["samples_per_epoch"]
+        operations = images * forward * (1 + BACKWARD)
+        operations += recipe["epochs"] / recipe["evaluate_every"] * self._info(recipe["data"]).test * forward
+        if recipe["distillation"]:
+            operations += images * self._network(recipe["distillation"]["teacher"]["model"], recipe["data"])[0]
+        kept = checkpoints + 2  # the snapshot has weights and momentum
+        network = Network(canonical(recipe["model"]), recipe["data"])
+        return Work("train", network, operations, kept * weights * BYTES, images)
+
+    def analysis(self, analysis: Analysis) -> Work:
+        """A curve's training and evaluation, a plane's evaluation, a comparison of layers, a measure of minima."""
+        recipe, info = analysis.recipe, self._info(analysis.data)
+        limit = recipe.get("images")
+        everything = sum(size if limit is None else min(limit, size) for size in (info.train, info.test))
+        if "model" in recipe:
+            forward, weights = self._network(recipe["model"], recipe["data"])
+            network = Network(canonical(recipe["model"]), recipe["data"])
+        match analysis.kind:
+            case "curve":
+                trained = recipe["epochs"] * recipe["samples_per_epoch"] * (1 + BACKWARD)
+                evaluated = recipe["points"] * (1 + len(recipe["save"])) * everything
+                saved = len(recipe["save"]) * recipe["bends"] * weights * BYTES
+                return Work("curve", network, (trained + evaluated) * forward, saved)
+            case "plane":
+                return Work("plane", network, recipe["side"] ** 2 * everything * forward)
+            case "similarity":
+                passes = sum(self._network(model, recipe["data"])[0] for model in recipe["models"].values())
+                first = Network(canonical(recipe["models"]["first"]), recipe["data"])
+                return Work("similarity", first, recipe["images"] * passes)
+            case "sharpness":
+                ascent = recipe["steps"] * recipe["batch_size"] * (1 + BACKWARD)
+                return Work("sharpness", network, len(recipe["runs"]) * (ascent + 2 * info.train) * forward)
+            case "fisher":  # a product with the matrix is a forward pass, one of its derivative, and a backward pass
+                passes = 1 + LANCZOS_STEPS * (2 + BACKWARD)
+                images = min(limit or info.train, info.train)
+                return Work("fisher", network, len(recipe["runs"]) * passes * images * forward)
+            case "range_test":
+                return Work("range_test", network, recipe["samples_per_epoch"] * (1 + BACKWARD) * forward)
+            case _:
+                return Work(analysis.kind)
+
+    def knows(self, recipe: dict) -> bool:
+        """Whether a training's model and data set are known here, so that it can be counted."""
+        try:
+            return self._info(recipe["data"]) is not None and bool(self._network(recipe["model"], recipe["data"]))
+        except InputError:
+            return False
+
+    def _info(self, data: str):
+        return self.plan.scale.info(data)
+
+    def _network(self, model: dict, data: str) -> tuple[float, int]:
+        return count(canonical(model), self._info(data))
+
+
+@functools.cache
+def count(model: str, info) -> tuple[float, int]:
+    """Operations of one image's forward pass, and the number of parameters, of a model given as canonical JSON."""
+    with torch.device("meta"):
+        network = models.build(yaml.safe_load(model), info).eval()
+        image = torch.empty(1, info.channels, info.image_size, info.image_size)
+    with FlopCounterMode(display=False) as counter:
+        network(image)
+    return counter.get_total_flops(), sum(parameter.numel() for parameter in network.parameters())
