@@ -278,3 +278,55 @@ def test_the_snapshots_interval_changes_no_number(tiny, tmp_path):
     outs = [finish(JOB, tiny, tmp_path / str(seconds), snapshot_seconds=seconds) for seconds in (0.0, 1e9)]
     same_run(*outs)
     assert fingerprint(JOB.recipe) == JOB.id == outs[0].name
+
+
+# --- older code ------------------------------------------------------------------------------------------------------
+
+
+def as_interrupted(store, **progress):
+    """Make of a finished training one that was killed after its last snapshot."""
+    tensors, done = store.snapshot()
+    store.save_snapshot(tensors, {key: value for key, value in {**done, **progress}.items() if value != "untold"})
+    (store.folder / "finished.json").unlink()
+    (store.folder / "metrics.parquet").unlink()
+
+
+def test_what_an_older_engine_began_is_left_as_it_is(tiny, tmp_path, capsys):
+    trainer = Trainer(Settings(tiny, tmp_path / "store", "cpu"))
+    older, newer = (Job(small_recipe(engine=number), {"epoch-4": 12}) for number in (1, 2))
+    store = trainer.finish(older)
+    as_interrupted(store)
+    before = {path: path.read_bytes() for path in store.folder.rglob("*") if path.is_file()}
+    capsys.readouterr()
+    trainer.finish(newer)
+    told = capsys.readouterr().out
+    assert f"{newer.id} epoch 1/4" in told and older.id not in told
+    assert {path: path.read_bytes() for path in store.folder.rglob("*") if path.is_file()} == before
+
+
+def test_a_snapshot_of_another_engine_at_the_same_place_is_thrown_away(tiny, tmp_path, capsys):
+    """As if somebody had renamed the folder: what it holds says what it is."""
+    trainer = Trainer(Settings(tiny, tmp_path / "store", "cpu"))
+    older, newer = (Job(small_recipe(engine=number), {"epoch-4": 12}) for number in (1, 2))
+    store = trainer.finish(older)
+    as_interrupted(store)
+    store.folder.rename(tmp_path / "store" / newer.id)
+    capsys.readouterr()
+    trainer.finish(newer)
+    assert f"{newer.id} epoch 1/4" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("before", "least", "most"), [(0.0, 0.0, 60.0), (1000.0, 1000.0, 1060.0)])
+def test_seconds_are_those_of_all_processes(tiny, tmp_path, before, least, most):
+    trainer, job = Trainer(Settings(tiny, tmp_path / "store", "cpu")), Job(small_recipe(), {})
+    store = trainer.finish(job)
+    as_interrupted(store, seconds=before)
+    table = trainer.finish(job).folder / "metrics.parquet"
+    assert least < read_table(table, "metrics").provenance["seconds"] < most
+
+
+def test_seconds_are_not_told_where_an_older_snapshot_told_none(tiny, tmp_path):
+    trainer, job = Trainer(Settings(tiny, tmp_path / "store", "cpu")), Job(small_recipe(), {})
+    as_interrupted(trainer.finish(job), seconds="untold")
+    table = trainer.finish(job).folder / "metrics.parquet"
+    assert read_table(table, "metrics").provenance["seconds"] is None

@@ -1,5 +1,6 @@
 """The workflow on top of the plan: what Snakemake means to run, and on a tiny paper what it does run."""
 
+import contextlib
 import json
 import os
 import re
@@ -28,7 +29,7 @@ def to_run(tmp_path, monkeypatch):
     """A function that says which jobs Snakemake would run: (rule, id or pack or artifact) of each."""
     before = dict(os.environ), sys.path[:]
 
-    def jobs(*targets, root=ROOT, directory=tmp_path, **config):
+    def jobs(*targets, root=ROOT, directory=tmp_path, jobs=False, **config):
         monkeypatch.chdir(directory)
         with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
             workflow = api.workflow(
@@ -38,7 +39,9 @@ def to_run(tmp_path, monkeypatch):
                 workdir=directory,
             )
             workflow.dag(DAGSettings(targets=set(map(str, targets)))).execute_workflow(executor="dryrun")
-            needed = workflow._workflow.dag.needrun_jobs(exclude_finished=False)
+            needed = list(workflow._workflow.dag.needrun_jobs(exclude_finished=False))
+            if jobs:
+                return needed
             return sorted((job.rule.name, *job.wildcards_dict.values()) for job in needed)
 
     yield jobs
@@ -286,6 +289,95 @@ def test_a_run_that_joins_the_others_retrains_none_of_them(site, to_run):
     finally:
         site.change("      before: {seed: 4}\n", "")
     assert jobs == [expected]
+
+
+# --- other code than that which made the results ---------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def own_code(site, folder, file, old, new):
+    """A checkout in which one file of the code is another."""
+    link = site.root / folder
+    link.unlink()
+    shutil.copytree(ROOT / folder, link, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in link.rglob("*"):
+        os.utime(path, (0, 0))  # as old as the results
+    try:
+        text = (link / file).read_text()
+        assert old in text
+        (link / file).write_text(text.replace(old, new))
+        yield
+    finally:
+        shutil.rmtree(link)
+        link.symlink_to(ROOT / folder)
+
+
+def test_another_commits_way_to_start_a_training_trains_nothing_and_mixes_nothing(site, to_run):
+    """The jobs that Snakemake takes for changed find in the store what their recipes ask for, and nothing else."""
+    ids, store = site.ids(), results(site) / "store"
+    tables = {path: read_table(path, "metrics") for path in (results(site) / "runs").rglob("metrics.parquet")}
+    finished = {path: path.stat().st_mtime_ns for path in store.rglob("finished.json")}
+    old, new = "canonical(PLAN.runs[wildcards.id].job())", "canonical({**PLAN.runs[wildcards.id].job(), 'format': 2})"
+    with own_code(site, "rules", "train.smk", old, new):
+        jobs = to_run(*site.targets(), root=site.root, directory=site.directory)
+        assert {job[1] for job in jobs if job[0] == "train"} == {ids[n] for n in ("first", "second", "beside", "pupil")}
+        done = snakemake(*site.targets(), "--cores", "1", root=site.root, directory=site.directory)
+        assert done.returncode == 0, done.stderr
+    assert {path: path.stat().st_mtime_ns for path in store.rglob("finished.json")} == finished
+    for path, before in tables.items():
+        after = read_table(path, "metrics")
+        assert after.frame.equals(before.frame) and after.provenance == before.provenance
+    done = snakemake(*site.targets(), "--cores", "1", root=site.root, directory=site.directory)
+    assert done.returncode == 0, done.stderr  # back at this commit, likewise
+    assert {path: path.stat().st_mtime_ns for path in store.rglob("finished.json")} == finished
+
+
+ASK = """
+from pathlib import Path
+from workflow_scripts.planning.plan import make_plan
+from workflow_scripts.recipes.schema import read_yaml
+
+print(*make_plan(read_yaml(Path("config.yaml")), Path()).analyses)
+"""
+
+
+def test_results_of_an_older_engine_are_not_taken_for_new_ones(site, to_run):
+    with own_code(site, "workflow_scripts", "recipes/engine.py", "CURVE = 1", "CURVE = 2"):
+        environment = {**os.environ, "PYTHONPATH": str(site.root)}
+        ask = [sys.executable, "-c", ASK]
+        newer = subprocess.run(ask, cwd=site.root, env=environment, capture_output=True, text=True).stdout.strip()
+        assert newer and newer != site.ids()["between"]  # this process has its own engine
+        target = Path(NASTY) / "curve" / newer / "curve.parquet"
+        done = snakemake(target, "--dry-run", root=site.root, directory=site.directory, env=environment)
+        assert done.returncode == 0 and re.search(r"^curve +1$", done.stdout, re.MULTILINE), done.stdout + done.stderr
+        assert not re.search(r"^train +", done.stdout, re.MULTILINE)
+
+
+def test_a_figure_is_drawn_anew_by_changed_plotting_code_and_by_nothing_else(site, to_run):
+    figure = {"number": "Figure 1", "section": "1", "title": "A figure", "caption": "It shows.", "template": "figure"}
+    panel = {"kind": "path_metric", "metric": "loss", "split": "test", "series": [{"label": "x", "curve": "between"}]}
+    site.write("papers/tiny/artifacts.yaml", {"artifacts": {"figure_1": {**figure, "panels": [panel]}}})
+    folder = results(site) / "seconds" / "tiny" / "figure_1"
+    try:
+        folder.mkdir(parents=True)
+        for name in ("figure.png", "figure.svg", "values.csv", "notebook.html", "notebook.ipynb"):
+            (folder / name).touch()
+        for file, drawn in (("plotting/style.py", True), ("landscape/curves.py", False)):
+            with own_code(site, "workflow_scripts", file, '"""', '""" '):
+                jobs = to_run("tiny_figure_1", root=site.root, directory=site.directory)
+            assert [job[0] for job in jobs] == (["figure", "tiny_figure_1"] if drawn else [])
+    finally:
+        site.write("papers/tiny/artifacts.yaml", {"artifacts": {}})
+        shutil.rmtree(folder)
+
+
+def test_what_is_tried_again_has_more_memory_and_more_time_where_it_cannot_go_on(tmp_path, to_run):
+    asked = {job.rule.name: job for job in to_run(jobs=True, **GOTMARE)}
+    for name in ("train", "curve", "plane", "similarity", "embedding", "figure"):
+        first, second = (asked[name].rule.expand_resources(asked[name].wildcards, asked[name].input, n) for n in (1, 2))
+        assert second["mem_mb"] == 2 * first["mem_mb"], name
+        longer = 1 if name in ("train", "curve") else 2
+        assert second["runtime"] == longer * first["runtime"], name
 
 
 def test_a_changed_seed_trains_one_run_for_real(site):

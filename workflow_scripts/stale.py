@@ -65,10 +65,11 @@ def summary(inventory: Inventory) -> str:
         weighed[item.state] += item.bytes
     told = [f"{number} {state} ({size(weighed[state])})" for state, number in counted.items()]
     commits = Counter(item.commit[:10] for item in inventory.of(REUSED))
-    made = ", ".join(f"{number} by {commit}" for commit, number in commits.most_common())
-    return f"{inventory.paths.results}: {', '.join(told) or 'nothing'}" + (
-        f"; of other commits are {made}" if made else ""
-    )
+    if commits:
+        told.append(
+            "reused of commits " + ", ".join(f"{commit} ({number})" for commit, number in commits.most_common())
+        )
+    return f"{inventory.paths.results}: {', '.join(told) or 'nothing'}"
 
 
 def size(bytes: int) -> str:

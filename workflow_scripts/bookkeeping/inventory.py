@@ -34,8 +34,9 @@ class Item:
     kind : "run", a kind of analysis, "artifact", or "work" for unfinished and finished work in the store.
     names : of the declarations that ask for it, each with its scale. recipe : what made it, where that is known.
     made : its table's provenance, or a notebook's {"git": {"commit"}}. diverged : whether that table says so.
-    state : "current" (made by this commit), "reused" (by another one, same engine), "outdated" (a picture that
-        Snakemake draws anew), "stale" (no declaration asks for it) or "unknown" (not ours, or half made).
+    state : "current" (made by this commit, or work that would be gone on with), "reused" (made by another one, same
+        engine), "outdated" (a picture that Snakemake draws anew), "stale" (no declaration asks for it) or "unknown"
+        (not ours, or half made).
     why : the state in words. bytes : on the disk, and of files with several names counted once for all items.
     """
 
