@@ -57,7 +57,7 @@ def main() -> None:
     if unknown := [target for target in given.targets if target not in plan.artifacts]:
         raise InputError(f"there is no artifact {', '.join(unknown)}; allowed are {', '.join(plan.artifacts)}")
     targets = given.targets or [id for id, artifact in plan.artifacts.items() if not artifact.sensitivity]
-    operations, inventory = Operations(plan), Inventory(all_plans(config, ROOT))
+    operations, inventory = Operations(plan), Inventory(all_plans(config, ROOT), runs_alone=True)
     rates = Rates(inventory.items, operations, given.device, given.rate)
     print(f"scale {plan.scale.name}, hours of one device ({given.device})\n\n{HEADER}")
     for id in targets:
@@ -140,11 +140,10 @@ def reasons(plan: Plan, jobs: list[Pending], left: dict[tuple[str, str], Work], 
     new = [job for job in trainings if ("train", job.id) in left]
     if len(trainings) > len(new):
         told.append(f"{len(trainings) - len(new)} of the trainings are finished in the store and not trained again.")
-    known = {item.id for item in inventory.items if item.kind in ("run", "work") and item.id in plan.runs}
-    stale = [(item.id, item.recipe) for item in inventory.of(STALE) if item.kind == "run" and item.recipe]
+    stale = [(item.id, item.recipe) for item in inventory.of(STALE) if item.recipe]
     for job in new:
         run = plan.runs[job.id]
-        if job.id in known:
+        if (plan.paths.results / "store" / job.id).exists():
             told.append(f"  {run.names[0]} goes on or is trained again: {job.why}")
         elif like := nearest(run.recipe, stale):
             told.append(f"  {run.names[0]} is trained anew: unlike in {like[0]}, {'; '.join(like[1]) or SPELLING}")

@@ -63,14 +63,17 @@ class Item:
 class Inventory:
     """Everything in the folder of results of a configuration, item by item.
 
-    plans : of every scale and of all papers: what one of them asks for is not stale.
+    plans : of every scale and of all papers: what one of them asks for is not stale. runs_alone : leave out the rest,
+        for which checkpoints have to be read.
     """
 
-    def __init__(self, plans: list[Plan]):
+    def __init__(self, plans: list[Plan], runs_alone: bool = False):
         self.plans, self.paths = plans, plans[0].paths
         self._digests: dict[Path, str] = {}
         results = self.paths.results
-        self.items = [*self._runs(), *self._analyses(), *self._work(), *self._artifacts(results)]
+        self.items = list(self._runs())
+        if not runs_alone:
+            self.items += [*self._analyses(), *self._work(), *self._artifacts(results)]
         gone = {item.id for item in self.items if item.kind == "run" and item.state == STALE}
         for item in self.items:
             if item.state == STALE and not item.why:
