@@ -25,6 +25,7 @@ from workflow_scripts.planning.declarations import read_config
 from workflow_scripts.recipes import engine
 from workflow_scripts.recipes.canonical import canonical
 from workflow_scripts.training.job import Job, Settings, Trainer, export
+from workflow_scripts.training.store import Store
 
 FIGURE = {"number": "Figure 1", "section": "1", "title": "A figure", "caption": "It shows.", "template": "figure"}
 
@@ -320,9 +321,24 @@ def test_a_price_knows_what_is_there_what_is_left_and_why(site, monkeypatch):
     (site.results / "runs" / site.ids()["beside"] / "metrics.parquet").unlink()
     text, _, left = told()
     assert left == [2, 0, 0, 0] and "1 of the trainings are finished in the store and not trained again." in text
-    (site.results / "store" / site.ids()["beside"] / "finished.json").unlink()
+    store = Store(site.results / "store", site.ids()["beside"], {})
+    (store.folder / "finished.json").unlink()
+    tensors, progress = store.snapshot()
+    store.save_snapshot(tensors, {**progress, "epoch": 1})
     text, _, left = told()
-    assert left == [2, 1, 0, 0] and "tiny/beside goes on or is trained again: output files have to be generated" in text
+    assert left == [2, 1, 0, 0] and "tiny/beside goes on after epoch 1 of 2" in text
+    (store.folder / "snapshot.safetensors").write_bytes(b"damaged")
+    text, _, left = told()
+    assert left == [2, 1, 0, 0] and "tiny/beside is trained again: output files have to be generated" in text
+
+
+def test_of_a_training_the_epochs_that_were_trained_are_not_priced(site):
+    plan, id = site.plan(), site.ids()["beside"]
+    work = Operations(plan).training(plan.runs[id].recipe)
+    jobs = [price.Pending("train", id, "so")]
+    (left,) = price.still(plan, {("train", id): work}, jobs, {id: 1})
+    assert (left.operations, left.images, left.disk) == (work.operations / 2, 40, work.disk)
+    assert price.still(plan, {("train", id): work}, jobs, {id: 0}) == []
 
 
 def test_a_price_counts_the_teachers_of_teachers(declared):

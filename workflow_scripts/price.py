@@ -23,7 +23,7 @@ from workflow_scripts.bookkeeping.operations import Operations, Work
 from workflow_scripts.bookkeeping.rates import ASSUMED, Rates, short
 from workflow_scripts.planning.declarations import read_config
 from workflow_scripts.planning.plan import Plan, make_plan
-from workflow_scripts.training.job import Job, missing
+from workflow_scripts.training.job import Job, epochs_left
 from workflow_scripts.training.store import Store
 
 ROOT = Path(__file__).parents[1]
@@ -66,13 +66,12 @@ def main() -> None:
     if len(targets) > 1:
         print(line("all of these together", *counted(plan, needed, len(targets)), rates))
     jobs = would_run(targets, changes(given))
-    left = {key: needed[key] for key in needed if key in {(job.rule, job.id) for job in jobs}}
-    left = {key: work for key, work in left.items() if key[0] != "train" or to_train(plan, key[1])}
-    print(line("still to be done", len(jobs), list(left.values()), rates))
+    epochs = {job.id: left_of(plan, job.id) for job in jobs if job.rule == "train"}
+    print(line("still to be done", len(jobs), still(plan, needed, jobs, epochs), rates))
     print("\nThe hours are from rates that are")
     for network in sorted({work.network for work in needed.values() if work.network}):
         print(f"  {short(network):40} {rates.told(network)}")
-    for told in reasons(plan, jobs, left, inventory):
+    for told in reasons(plan, jobs, epochs, inventory):
         print(told)
 
 
@@ -125,26 +124,36 @@ def would_run(targets: list[str], changed: dict) -> list[Pending]:
         raise InputError(f"Snakemake cannot tell what is still to be done: {error}") from None
 
 
-def to_train(plan: Plan, id: str) -> bool:
-    """Whether the store lacks the finished run; else its job only takes it from there."""
+def left_of(plan: Plan, id: str) -> int:
+    """Epochs of a run that are still to be trained; its job takes the rest from the store."""
     run = plan.runs[id]
-    return missing(Store(plan.paths.results / "store", id, {}), Job(run.recipe, run.checkpoints))
+    return epochs_left(Store(plan.paths.results / "store", id, {}), Job(run.recipe, run.checkpoints))
 
 
-def reasons(plan: Plan, jobs: list[Pending], left: dict[tuple[str, str], Work], inventory: Inventory) -> list[str]:
+def still(plan: Plan, needed: dict[tuple[str, str], Work], jobs: list[Pending], epochs: dict[str, int]) -> list[Work]:
+    """The work in these jobs, less the epochs that have been trained."""
+    found = [needed[job.rule, job.id] for job in jobs if job.rule != "train" and (job.rule, job.id) in needed]
+    return found + [
+        needed["train", id].part(left / plan.runs[id].recipe["epochs"]) for id, left in epochs.items() if left
+    ]
+
+
+def reasons(plan: Plan, jobs: list[Pending], epochs: dict[str, int], inventory: Inventory) -> list[str]:
     """Why there is something to be done, by rule; of trainings that there was one much like before."""
     told = ["\nNothing is to be run." if not jobs else "\nTo be run, and why"]
     for (rule, why), number in sorted(Counter((job.rule, job.why) for job in jobs).items()):
         told.append(f"  {number:4} {rule}: {why}")
-    trainings = [job for job in jobs if job.rule == "train"]
-    new = [job for job in trainings if ("train", job.id) in left]
-    if len(trainings) > len(new):
-        told.append(f"{len(trainings) - len(new)} of the trainings are finished in the store and not trained again.")
+    if finished := sum(left == 0 for left in epochs.values()):
+        told.append(f"{finished} of the trainings are finished in the store and not trained again.")
     stale = [(item.id, item.recipe) for item in inventory.of(STALE) if item.recipe]
-    for job in new:
-        run = plan.runs[job.id]
-        if (plan.paths.results / "store" / job.id).exists():
-            told.append(f"  {run.names[0]} goes on or is trained again: {job.why}")
+    for job in jobs:
+        if not epochs.get(job.id):
+            continue
+        run, whole = plan.runs[job.id], plan.runs[job.id].recipe["epochs"]
+        if epochs[job.id] < whole:
+            told.append(f"  {run.names[0]} goes on after epoch {whole - epochs[job.id]} of {whole}")
+        elif (plan.paths.results / "store" / job.id).exists():
+            told.append(f"  {run.names[0]} is trained again: {job.why}")
         elif like := nearest(run.recipe, stale):
             told.append(f"  {run.names[0]} is trained anew: unlike in {like[0]}, {'; '.join(like[1]) or SPELLING}")
     return told

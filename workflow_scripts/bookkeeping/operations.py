@@ -1,7 +1,7 @@
 """Floating-point operations and disk of trainings and analyses, counted before any of them is run."""
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -38,7 +38,11 @@ class Work:
     network: Network | None = None
     operations: float = 0.0
     disk: float = 0.0
-    images: int = 0
+    images: float = 0
+
+    def part(self, share: float) -> "Work":
+        """What is left where the rest has been done."""
+        return replace(self, operations=self.operations * share, images=self.images * share)
 
 
 class Operations:

@@ -101,7 +101,7 @@ class Trainer:
         resident = self._data()
         teacher = self._teacher(job, teacher_path, resident)
         tensors, done = store.snapshot() or ({}, {"epoch": 0, "attempts": [], "diverged": None, "saved": []})
-        if not set(job.checkpoints) <= set(done["saved"]) | _after(job, done["epoch"]):
+        if not resumable(job, done):
             say(f"{job.id}: a checkpoint that was not saved before is asked for; training anew")
             tensors, done = {}, {"epoch": 0, "attempts": [], "diverged": None, "saved": []}
         while True:
@@ -217,6 +217,19 @@ def missing(store: Store, job: Job) -> bool:
         step < reached - 1 and not (store.folder / "checkpoints" / f"{label}.safetensors").exists()
         for label, step in job.checkpoints.items()
     )
+
+
+def resumable(job: Job, done: dict) -> bool:
+    """Whether a snapshot that tells `done` leads to every checkpoint that the job asks for."""
+    return set(job.checkpoints) <= set(done["saved"]) | _after(job, done["epoch"])
+
+
+def epochs_left(store: Store, job: Job) -> int:
+    """Epochs that are still to be trained; none of a run that is finished in the store."""
+    if not missing(store, job):
+        return 0
+    done = store.progress()
+    return job.recipe["epochs"] - (done["epoch"] if done and resumable(job, done) else 0)
 
 
 def _after(job: Job, epoch: int) -> set[str]:

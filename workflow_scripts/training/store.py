@@ -102,3 +102,13 @@ class Store:
         except (SafetensorError, TypeError, KeyError, ValueError):
             print(f"the snapshot {path} is damaged; beginning anew", flush=True)
             return None
+
+    def progress(self) -> dict | None:
+        """What the last snapshot tells of itself, without its tensors; None as of `snapshot`."""
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(self.folder / "snapshot.safetensors", framework="numpy") as file:
+                return json.loads(file.metadata()["progress"])
+        except (OSError, SafetensorError, TypeError, KeyError, ValueError):
+            return None
