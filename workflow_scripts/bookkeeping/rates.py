@@ -58,7 +58,8 @@ class Rates:
         known = self.measured.get(network)
         if known is None:
             return f"assumed, {self.assumed:.3g} operations a second ({self.device})"
-        return f"measured, {known.images:,.0f} images/s in {known.trainings} trainings on {known.device}"
+        trainings = f"{known.trainings} training{'s' if known.trainings > 1 else ''}"
+        return f"measured, {known.images:,.0f} images/s in {trainings} on {known.device}"
 
 
 def _comparable(item: Item, operations: Operations) -> bool:
