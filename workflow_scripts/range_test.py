@@ -12,7 +12,6 @@ from workflow_scripts.recipes.schedules import rates
 from workflow_scripts.training import engine
 from workflow_scripts.training.device import float32_only
 from workflow_scripts.training.range_test import range_test
-from workflow_scripts.training.sampling import epoch_batches
 from workflow_scripts.workbench import Workbench
 
 EXAMPLE = {
@@ -39,7 +38,7 @@ def main() -> None:
     found = range_test(
         fresh.model,
         fresh.optimizer,
-        epoch_batches(bench.resident, recipe["seed"], 1, *sizes, recipe["augment"]),
+        bench.resident.epoch_batches(recipe["seed"], 1, *sizes, recipe["augment"]),
         rates(recipe["schedule"], steps, steps),
         recipe["window"],
     )
