@@ -95,7 +95,7 @@ def sharpness(data: ImageData, steps: int) -> Comparison:
     resident = ResidentData(data)
     model = trained(1 / 8, resident)
     batches = functools.partial(
-        resident.epoch_batches, 0, batch_size=BATCH, samples_per_epoch=data.info.train, augment=False
+        resident.epoch_batches, 0, batch_size=BATCH, samples=data.info.train, augment=False
     )
 
     def ours(dtype: torch.dtype = torch.float32) -> tuple[float, float]:

@@ -188,7 +188,7 @@ class Site:
         shutil.copytree(source, root / "birds' (nest); touch pwned")
         config = {"scale": "seconds", "papers": ["tiny"], "results": NASTY}
         data = {"folder": "the data; touch pwned", "sources": {"birds": str(root / "birds' (nest); touch pwned")}}
-        self.write("config.yaml", {**config, "data": data, "training": {"device": "cpu"}})
+        self.write("config.yaml", {**config, "data": data, "training": {"device": "cpu", "workers": 0, "gpus": {}}})
         self.write("scales/seconds.yaml", SCALE)
         self.write("papers/tiny/paper.yaml", {"title": "Tiny", "authors": "Nobody", "venue": "Nowhere"})
         self.write("papers/tiny/artifacts.yaml", {"artifacts": {}})
