@@ -18,6 +18,8 @@ from torch import nn
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.sampling import WHOLE, Share, positions
 from workflow_scripts.evidence.tables import read_table
+from workflow_scripts.planning.plan import make_plan
+from workflow_scripts.recipes.schema import read_yaml
 from workflow_scripts.training.engine import check_shares
 from workflow_scripts.training.metrics import EpochMetrics
 from workflow_scripts.training.processes import Processes
@@ -135,3 +137,20 @@ def test_metrics_tell_the_first_step_that_is_not_finite(monkeypatch, bad, held):
             logits[-1] = float("nan")
         metrics.add(logits, torch.zeros(size, dtype=torch.long))
     assert metrics.read(torch.tensor(True), Processes())[2] == bad
+
+
+def test_the_workflow_starts_a_process_for_each_gpu_of_a_run(tmp_path):
+    """With two devices in name alone, the processes find no GPU and compute on the CPU."""
+    plan = make_plan({**read_yaml(ROOT / "config.yaml"), "papers": ["gotmare2019"]}, ROOT)
+    run = next(run for run in plan.runs.values() if "gotmare2019/step" in run.names)
+    training = {"device": "auto", "workers": 0, "gpus": {"digits": 2}}
+    (tmp_path / "own.yaml").write_text(json.dumps({"papers": ["gotmare2019"], "training": training}))
+    target = plan.paths.metrics(run.id)
+    line = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", tmp_path]
+    line += ["--configfile", tmp_path / "own.yaml", "--cores", "2", "--resources", "gpu=2", "--", target]
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "0,1"}
+    done = subprocess.run(list(map(str, line)), cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    table = read_table(tmp_path / target, "metrics")
+    assert table.provenance["device"] == "2 x cpu"
+    assert table.frame.query("split == 'test' and metric == 'accuracy'")["value"].iloc[-1] > 85

@@ -10,7 +10,6 @@ from workflow_scripts.base.stage import run
 from workflow_scripts.evidence.tables import write_table
 from workflow_scripts.recipes.schedules import rates
 from workflow_scripts.training import engine
-from workflow_scripts.training.device import float32_only
 from workflow_scripts.training.range_test import range_test
 from workflow_scripts.workbench import Workbench
 
@@ -30,7 +29,6 @@ EXAMPLE = {
 def main() -> None:
     given = parser("range_test", __doc__, EXAMPLE).parse_args()
     recipe = read_json(given.recipe, tuple(EXAMPLE))
-    float32_only()
     bench = Workbench.of(given, recipe)
     sizes = recipe["batch_size"], recipe["samples_per_epoch"]
     steps = -(-recipe["samples_per_epoch"] // recipe["batch_size"])

@@ -15,7 +15,7 @@ from workflow_scripts.evidence import provenance
 from workflow_scripts.evidence.tables import read_table
 from workflow_scripts.models import checkpoints
 from workflow_scripts.recipes.canonical import fingerprint
-from workflow_scripts.training.device import choose_device, device_name
+from workflow_scripts.training.device import choose_device, device_name, float32_only
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,9 @@ class Workbench:
 
     @classmethod
     def of(cls, arguments: argparse.Namespace, recipe: dict) -> "Workbench":
-        """As the shared arguments of a stage say."""
+        """As the shared arguments of a stage say. Analyses are computed in float32, on a GPU too."""
         torch.set_num_threads(arguments.threads)
+        float32_only()
         data = open_data(arguments.data, choose_device(arguments.device), arguments.workers)
         return cls(recipe, data, arguments.scale)
 
