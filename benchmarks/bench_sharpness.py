@@ -17,11 +17,11 @@ from benchmarks.images import Pictures, digits, usual_transform
 from benchmarks.pairs import Comparison, timed
 from workflow_scripts.datasets.arrays import ImageData
 from workflow_scripts.datasets.resident import ResidentData
+from workflow_scripts.datasets.sampling import epoch_indices
 from workflow_scripts.landscape.fisher import draw_labels, fisher_score
 from workflow_scripts.landscape.sharpness import keskar_sharpness
 from workflow_scripts.models import build
 from workflow_scripts.models.initialise import initialise
-from workflow_scripts.training.sampling import epoch_batches, epoch_indices
 
 EPSILON, LEARNING_RATE, MOMENTUM, BATCH = 1e-4, 1e-3, 0.9, 50
 DRAWS = 10
@@ -33,7 +33,7 @@ def trained(width: float, resident: ResidentData) -> nn.Module:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
     count = len(resident.y["train"])
     for epoch in (1, 2):
-        for images, labels in epoch_batches(resident, 1, epoch, BATCH, count, augment=False):
+        for images, labels in resident.epoch_batches(1, epoch, BATCH, count, augment=False):
             optimizer.zero_grad()
             F.cross_entropy(model(images), labels).backward()
             optimizer.step()
@@ -94,9 +94,7 @@ def sharpness(data: ImageData, steps: int) -> Comparison:
     """Of a ResNet-18 of width 1/8."""
     resident = ResidentData(data)
     model = trained(1 / 8, resident)
-    batches = functools.partial(
-        epoch_batches, resident, 0, batch_size=BATCH, samples_per_epoch=data.info.train, augment=False
-    )
+    batches = functools.partial(resident.epoch_batches, 0, batch_size=BATCH, samples=data.info.train, augment=False)
 
     def ours(dtype: torch.dtype = torch.float32) -> tuple[float, float]:
         found = keskar_sharpness(model, resident, batches, EPSILON, steps, LEARNING_RATE, MOMENTUM, dtype=dtype)

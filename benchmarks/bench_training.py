@@ -30,9 +30,9 @@ from benchmarks.images import Pictures, digits, noise, usual_transform
 from benchmarks.pairs import Comparison, timed
 from workflow_scripts.datasets.arrays import ImageData
 from workflow_scripts.datasets.resident import ResidentData
+from workflow_scripts.datasets.sampling import epoch_indices
 from workflow_scripts.training import engine
 from workflow_scripts.training.device import choose_device
-from workflow_scripts.training.sampling import epoch_indices
 
 # The rate changes no time. With a larger one the unlearnable images blow float32 rounding up beyond the agreement.
 RATE, MOMENTUM, WEIGHT_DECAY = 1e-4, 0.9, 5e-4
@@ -59,6 +59,7 @@ class Setting:
             "samples_per_epoch": samples,
             "epochs": epochs,
             "augment": augment,
+            "image_sides": None,
             "evaluate_every": epochs,
             "seed": 0,
             "freeze": None,

@@ -12,6 +12,8 @@ sys.path.insert(0, str(ROOT))
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import write_text
+from workflow_scripts.datasets.pictures import SPLITS, is_picture_folder
+from workflow_scripts.datasets.registry import CHECKSUMS
 from workflow_scripts.lease import devices as gpus
 from workflow_scripts.planning.declarations import with_numbers
 from workflow_scripts.planning.plan import make_plan
@@ -34,6 +36,7 @@ ENVIRONMENT = str(ROOT / "envs" / "environment.yaml")
 DEVICE = config["training"]["device"]
 GPU = 1 if DEVICE == "cuda" or (DEVICE == "auto" and gpus()) else 0
 MEMORY = 1500 if SCALE == "demo" else 6000  # MiB, measured
+WORKERS = config["training"]["workers"]
 
 # Runs may share a GPU: `--resources gpu=N` still means N GPUs, so Snakemake may start as many jobs for each of them. With
 # a cluster, to which jobs are submitted, a job has the GPUs to itself that it is given.
@@ -61,15 +64,19 @@ def word(text: object) -> str:
 
 
 # How jobs compute, which changes no result and is therefore no parameter of theirs: every job's shell knows
-# `compute GPUS STAGE ARGUMENTS`, which leases that many devices, or shares of them, for the stage to see alone.
+# `compute GPUS STAGE ARGUMENTS`, which leases that many devices, or shares of them, for the stage to see alone; with several
+# of them it starts a process for each, and these train together.
 # (Snakemake formats the prefix like any shell command, hence the doubled braces.)
 shell.prefix(
     # Jobs use the interpreter that runs Snakemake and the package beside this file, wherever they are started.
     f"set -euo pipefail; export PATH={word(Path(sys.executable).parent)}:$PATH "
     f"PYTHONPATH={word(ROOT)}; "
-    f'compute() {{{{ python -m workflow_scripts.lease --gpus "$1" --share {SHARE} {SPREAD}-- '
-    'python -m "workflow_scripts.$2" "${{@:3}}" '
-    f"--device {DEVICE} --threads 1 --scale {word(SCALE)}; }}}}; "
+    "compute() {{ local together=(); "
+    'if (( $1 > 1 )); then together=(-m torch.distributed.run --standalone --nproc-per-node "$1"); fi; '
+    'python -m workflow_scripts.lease --gpus "$1" '
+    f"--share {SHARE} {SPREAD}-- "
+    'python "${{together[@]}}" -m "workflow_scripts.$2" "${{@:3}}" '
+    f"--device {DEVICE} --threads 1 --workers {WORKERS} --scale {word(SCALE)}; }}}}; "
 )
 
 
@@ -115,8 +122,27 @@ def artifact_file(artifact) -> str:
 
 
 def source_of(wildcards) -> list[str]:
-    """The directory of arrays that config.yaml names for a data set, if it names one."""
+    """The directory of arrays or pictures that config.yaml names for a data set, if it names one."""
     return [folder for name, folder in config["data"]["sources"].items() if name == wildcards.data]
+
+
+def contents_of(wildcards) -> list[str]:
+    """What tells that a source has changed: the checksums of arrays, the folders of pictures."""
+    return [
+        str(Path(folder) / part)
+        for folder in source_of(wildcards)
+        for part in (SPLITS.values() if is_picture_folder(Path(folder)) else [CHECKSUMS])
+    ]
+
+
+def cores_for(data: str) -> int:
+    """What a job on this data set computes with: a core, and one for each process that decodes pictures."""
+    return 1 + WORKERS if PLAN.scale.info(data).form == "pictures" else 1
+
+
+def gpus_for(data: str) -> int:
+    """GPUs that train one run on this data set together."""
+    return GPU and config["training"]["gpus"].get(data, 1)
 
 
 def teachers_of(*runs: str) -> list[str]:

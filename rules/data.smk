@@ -1,12 +1,13 @@
 # Prepare each data set once, in one memory-mappable form that every run shares.
 #
 # INPUT: nothing, or the directory that config.yaml's data.sources names.
-# OUTPUT: data/<name>/dataset.json, beside the arrays that it describes and whose checksums it holds.
+# OUTPUT: data/<name>/dataset.json, beside the arrays that it describes and whose checksums it holds, or beside the listing
+#         of pictures, which stay where they are.
 
 
 rule prepare_data:
     input:
-        lambda wildcards: [f"{folder}/SHA256SUMS" for folder in source_of(wildcards)],
+        contents_of,
     output:
         PATHS.dataset("{data}"),
     log:

@@ -17,7 +17,7 @@ rule curve:
         LOGS / "curve" / "{id}.benchmark.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
+    threads: lambda wildcards: cores_for(PLAN.analyses[wildcards.id].data)
     resources:
         gpu=GPU,
         mem_mb=memory,
@@ -47,7 +47,7 @@ rule plane:
         LOGS / "plane" / "{id}.benchmark.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
+    threads: lambda wildcards: cores_for(PLAN.analyses[wildcards.id].data)
     resources:
         gpu=GPU,
         mem_mb=memory,

@@ -16,7 +16,7 @@ rule similarity:
         LOGS / "similarity" / "{id}.benchmark.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
+    threads: lambda wildcards: cores_for(PLAN.analyses[wildcards.id].data)
     resources:
         gpu=GPU,
         mem_mb=memory,

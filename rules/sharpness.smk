@@ -16,7 +16,7 @@ rule sharpness:
         LOGS / "sharpness" / "{id}.benchmark.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
+    threads: lambda wildcards: cores_for(PLAN.analyses[wildcards.id].data)
     resources:
         gpu=GPU,
         mem_mb=memory,
@@ -42,7 +42,7 @@ rule fisher:
         LOGS / "fisher" / "{id}.benchmark.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
+    threads: lambda wildcards: cores_for(PLAN.analyses[wildcards.id].data)
     resources:
         gpu=GPU,
         mem_mb=memory,
@@ -67,7 +67,7 @@ rule range_test:
         LOGS / "range_test" / "{id}.benchmark.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
+    threads: lambda wildcards: cores_for(PLAN.analyses[wildcards.id].data)
     resources:
         gpu=GPU,
         mem_mb=memory,

@@ -26,9 +26,9 @@ rule train:
         LOGS / "train" / "{id}.benchmark.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
+    threads: lambda wildcards: cores_for(PLAN.runs[wildcards.id].recipe["data"])
     resources:
-        gpu=GPU,
+        gpu=lambda wildcards: gpus_for(PLAN.runs[wildcards.id].recipe["data"]),
         mem_mb=memory,
         runtime="12h",
     params:

@@ -122,6 +122,7 @@ RECIPE = {
     "samples_per_epoch": 40,
     "epochs": 4,
     "augment": True,
+    "image_sides": None,
     "evaluate_every": 1,
     "seed": 1,
     "freeze": None,

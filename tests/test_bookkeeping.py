@@ -268,8 +268,9 @@ def with_seconds(site, name, **facts):
 
 def test_a_rate_is_the_middle_one_of_the_networks_trainings_on_the_device(site):
     gpu = "cuda (NVIDIA H100)"
-    for name, seconds in (("first", 4.0), ("second", 8.0), ("beside", 10.0)):
-        with_seconds(site, name, device=gpu, seconds=seconds)
+    with_seconds(site, "first", device=gpu, seconds=4.0)
+    with_seconds(site, "second", device=gpu, seconds=8.0)
+    with_seconds(site, "beside", device=f"2 x {gpu}", seconds=10.0)  # five seconds of each
     with_seconds(site, "pupil", device="cpu", seconds=1.0)
     operations, plan, ids = Operations(site.plan()), site.plan(), site.ids()
     training = {id: operations.training(run.recipe) for id, run in plan.runs.items()}

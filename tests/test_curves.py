@@ -26,7 +26,6 @@ from workflow_scripts.landscape.curves import (
     straight,
 )
 from workflow_scripts.landscape.flat import FlatModel
-from workflow_scripts.training.sampling import epoch_batches
 
 KINDS = ["polygonal", "bezier"]
 
@@ -256,7 +255,7 @@ def resident() -> ResidentData:
 
 
 def batches_of(resident: ResidentData, seed: int = 3):
-    return lambda epoch: epoch_batches(resident, seed, epoch, 16, 90, augment=True)
+    return lambda epoch: resident.epoch_batches(seed, epoch, 16, 90, augment=True)
 
 
 @pytest.fixture(scope="module")

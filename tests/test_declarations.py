@@ -64,7 +64,7 @@ MISTAKES = {
         "runs", "data: cifar10", "data: cifar11", ["data is 'cifar11'", "neither built in", "data.sources"],
     ),
     "unknown data for a scale": (
-        "demo", "{cifar10: digits}", "{cifar10: digis}", ["data is 'digis'", "neither built in", "data.sources"],
+        "demo", "{cifar10: digits,", "{cifar10: digis,", ["data is 'digis'", "neither built in", "data.sources"],
     ),
     "a batch larger than the set": (
         "runs", "batch_size: 4000", "batch_size: 40000", ["mode_A", "a batch of ", "1437 training images of digits"],
@@ -194,7 +194,7 @@ MISTAKES = {
         ["runs.yaml, line {line}", "'seed' stands twice"],
     ),
     "a bracket that is not closed": (
-        "demo", "{cifar10: digits}", "{cifar10: digits",
+        "demo", "imagenet: digits}", "imagenet: digits",
         ["demo.yaml, line ", "not valid YAML"],
     ),
     "a tab": ("paper", "venue:", "\tvenue:", ["paper.yaml, line {line}", "not valid YAML"]),
@@ -305,9 +305,11 @@ def test_empty_defaults_of_runs_are_told(declared, key):
         ({"papers": []}, ["config.yaml: papers", "a list of one or more folders"]),
         ({"paper": "gotmare2019"}, ["config.yaml", "unknown key 'paper'", "papers"]),
         ({"training": {"device": "gpu"}}, ["config.yaml: training.device", '"gpu"', "auto, cpu, cuda"]),
-        ({"training": {"speed": 2}}, ["config.yaml: training", "unknown key 'speed'", "device"]),
         ({"training": {"runs_per_gpu": 0}}, ["config.yaml: training.runs_per_gpu is 0", "at least 1"]),
         ({"training": {"runs_per_gpu": 1.5}}, ["config.yaml: training.runs_per_gpu is 1.5", "a whole number of jobs"]),
+        ({"training": {"gpu": 2}}, ["config.yaml: training", "unknown key 'gpu'", "device"]),
+        ({"training": {"gpus": 2}}, ["config.yaml: training.gpus is 2", "a mapping from data sets to numbers of GPUs"]),
+        ({"training": {"workers": "many"}}, ["config.yaml: training.workers", '"many"', "a number of processes"]),
         ({"data": {"sources": {"birds": "/nowhere"}}}, ["config.yaml: data.sources.birds", "/nowhere"]),
         ({"data": {"sources": {"b/rds": "/nowhere"}}}, ["config.yaml: data.sources", "b/rds"]),
         ({"results": ""}, ["config.yaml: results", '""', "folder"]),

@@ -13,12 +13,12 @@ from torch.nn import functional as F
 from workflow_scripts import models
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.resident import ResidentData
+from workflow_scripts.datasets.sampling import epoch_indices, generator
 from workflow_scripts.evidence.tables import read_table
 from workflow_scripts.models import checkpoints
 from workflow_scripts.models.initialise import initialise
 from workflow_scripts.training import engine, optimizers
 from workflow_scripts.training.job import Job, Settings, Trainer, export
-from workflow_scripts.training.sampling import epoch_batches, epoch_indices, generator
 
 STEPS = math.ceil(RECIPE["samples_per_epoch"] / RECIPE["batch_size"])
 BATCH_NORM = {"name": "vgg9_bn", "width": 0.0625, "dropout": 0.0, "smallest_side": 2}
@@ -233,13 +233,13 @@ def test_seeds_and_augmentation_matter(resident):
     assert equal(plain[0], augmented[0]) and not equal(plain[1], augmented[1])
     assert not equal(plain[0], other[0])
     batches = {
-        augment: [images for images, _ in epoch_batches(resident, 1, 1, 16, 40, augment)] for augment in (False, True)
+        augment: [images for images, _ in resident.epoch_batches(1, 1, 16, 40, augment)] for augment in (False, True)
     }
-    again = [images for images, _ in epoch_batches(resident, 1, 1, 16, 40, True)]
+    again = [images for images, _ in resident.epoch_batches(1, 1, 16, 40, True)]
     assert all(map(torch.equal, batches[True], again))
     assert not any(map(torch.equal, batches[True], batches[False]))
     labels = [
-        [labels.tolist() for _, labels in epoch_batches(resident, 1, 1, 16, 40, augment)] for augment in (False, True)
+        [labels.tolist() for _, labels in resident.epoch_batches(1, 1, 16, 40, augment)] for augment in (False, True)
     ]
     assert labels[0] == labels[1]
 
@@ -261,7 +261,7 @@ def test_metrics_are_those_of_the_passes(resident):
             hits += int((logits.argmax(1) == labels).sum())
         row = dict(
             zip(
-                ("step", "epoch", "rate", "loss", "accuracy", "test_loss", "test_accuracy"),
+                ("step", "epoch", "rate", "loss", "accuracy", "test_loss", "test_accuracy", "test_top5"),
                 progress.history.rows[epoch - 1],
                 strict=True,
             )
@@ -274,9 +274,11 @@ def test_metrics_are_those_of_the_passes(resident):
     logits = model.eval()(resident.normalise(resident.x["test"]))
     assert row["test_loss"] == pytest.approx(F.cross_entropy(logits, resident.y["test"]).item(), rel=1e-5)
     assert row["test_accuracy"] == 100 * (logits.argmax(1) == resident.y["test"]).sum().item() / 40
+    above = (logits > logits.gather(1, resident.y["test"][:, None])).sum(1)
+    assert row["test_top5"] == 100 * (above < 5).sum().item() / 40 > row["test_accuracy"]
     table = progress.history.table("abc")
     assert table[table.metric == "learning_rate"].value.tolist() == [recipe["schedule"]["lr"]] * 2
-    assert table[table.split == "test"].epoch.tolist() == [2.0, 2.0]
+    assert table[table.split == "test"].epoch.tolist() == [2.0, 2.0, 2.0]
 
 
 @settings(max_examples=60, deadline=None)

@@ -1,4 +1,4 @@
-"""The CIFAR-10 half of the second paper: what its declarations amount to, at every scale."""
+"""The second paper on images: what its declarations amount to, at every scale."""
 
 import itertools
 from collections import Counter
@@ -6,6 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+import yaml
 from torch import nn
 
 from workflow_scripts.base.errors import InputError
@@ -14,6 +15,7 @@ from workflow_scripts.models import build
 from workflow_scripts.models.initialise import initialise
 from workflow_scripts.recipes.merge import merge
 from workflow_scripts.recipes.schedules import rates
+from workflow_scripts.recipes.schema import read_yaml
 
 EXPLORE = (0, 30, 40, 60, 80, 100)
 FULL_SETTINGS = (0, 30, 60, 100)  # of 50 trials
@@ -58,27 +60,37 @@ def in_tables(paths, plan):
     return [by_path[path] for path in paths]
 
 
-def test_the_paper_takes_303_trainings_and_one_range_test(plan):
+def on(plan, data):
+    """The runs on a data set."""
+    return [run for run in plan.runs.values() if run.recipe["data"] == data]
+
+
+def test_cifar10_takes_303_trainings_and_imagenet_30_and_each_a_range_test(plan):
     by_experiment = Counter(run.experiment.split("/")[1] for run in plan.runs.values())
     assert by_experiment == {
         "explore": 208, "finer_explore": 12, "stagnation": 2, "low_rate": 1, "schedules": 56, "seed_rates": 24,
+        "imagenet": 30,
     }  # fmt: skip
-    assert len(plan.runs) == 303
-    assert Counter(analysis.kind for analysis in plan.analyses.values())["range_test"] == 1
+    assert len(on(plan, "cifar10")) == 303 and len(on(plan, "imagenet")) == 30
+    assert sorted(a.data for a in plan.analyses.values() if a.kind == "range_test") == ["cifar10", "imagenet"]
 
 
 def test_each_is_trained_once_and_trials_differ_in_their_seeds(plan):
     assert all(len(run.names) == 1 for run in plan.runs.values())
     settings = Counter(str({**run.recipe, "seed": None}) for run in plan.runs.values())
-    assert sorted(settings.values()) == sorted([50] * 4 + [4] * 2 + [3] * 12 + [7] * 8 + [1] * 3)
+    assert sorted(settings.values()) == sorted([50] * 4 + [4] * 2 + [3] * 22 + [7] * 8 + [1] * 3)
     seeds = Counter(run.recipe["seed"] for run in plan.runs.values())
     # The two of figure 1 are one run until the rate of the second drops; all other trials are independent.
     assert [seed for seed, count in seeds.items() if count > 1] == [named(plan, "constant")[0].recipe["seed"]]
 
 
-def test_every_part_of_the_paper_on_cifar10_is_there(plan):
-    expected = {f"table_{n}" for n in (1, 2, 3, 4, 5, 6, 9, 16, 17, 18)}
-    expected |= {f"figure_{n}" for n in ("1", "2", "3", "4a", "6")} | {"text_lucky_run", "text_low_rate", "text_trend"}
+def test_every_part_of_the_paper_on_images_is_there(plan):
+    expected = {f"table_{n}" for n in (1, 2, 3, 4, 5, 6, 8, 9, 16, 17, 18, 19, 20)}
+    expected |= {f"figure_{n}" for n in ("1", "2", "3", "4a", "4d", "5", "6")} | {
+        "text_lucky_run",
+        "text_low_rate",
+        "text_trend",
+    }
     drawn_by_default = {artifact.name for artifact in plan.artifacts.values() if not artifact.sensitivity}
     assert drawn_by_default == expected
     needed = {run.id for artifact in plan.artifacts.values() for run in artifact.runs}
@@ -86,8 +98,52 @@ def test_every_part_of_the_paper_on_cifar10_is_there(plan):
     assert needed == set(plan.runs)
 
 
-def test_every_run_is_the_papers_network_and_training(plan):
-    for run in plan.runs.values():
+def test_imagenet_is_the_papers_network_and_training(plan, printed):
+    settings = Counter()
+    for run in on(plan, "imagenet"):
+        recipe = run.recipe
+        assert recipe["samples_per_epoch"] == 1_281_167 and recipe["batch_size"] == 256 and recipe["augment"]
+        assert recipe["model"] == {"name": "resnet50", "width": 1.0} and recipe["image_sides"] is None
+        assert recipe["optimizer"] == {"name": "sgd", "momentum": 0.9, "weight_decay": 1e-4}
+        lr = rates(recipe["schedule"], 10, recipe["epochs"] * 10)
+        settings[recipe["epochs"], recipe["schedule"]["name"], recipe["schedule"].get("explore")] += 1
+        assert lr.max() == pytest.approx(0.216 if recipe["schedule"]["name"] == "one_cycle" else 0.1, rel=1e-2)
+    assert settings == Counter(dict.fromkeys([
+        (90, "piecewise", None), (90, "knee", 30), (90, "knee", 45), (90, "one_cycle", None), (90, "cosine", None),
+        (90, "linear", None), (50, "knee", 30), (50, "one_cycle", None), (50, "cosine", None), (50, "linear", None),
+    ], 3))  # fmt: skip
+    for row, name in (
+        ("baseline", "imagenet_step_90"),
+        ("knee", "imagenet_knee_90"),
+        ("knee_short", "imagenet_knee_50"),
+    ):
+        budget = printed.loc[("table_8", row, "training_epochs"), "value"]
+        assert {run.recipe["epochs"] for run in named(plan, name)} == {budget}
+
+
+@pytest.mark.parametrize(("scale", "side"), [("paper", 224), ("reduced", 32), ("demo", 8)])
+def test_phases_of_image_size_are_scaled_with_the_images(declared, scale, side):
+    declare_phases(declared, [[30, 112], [60, 224]])
+    plan = declared.plan(scale, papers=["iyer2020"])
+    assert all(run.recipe["image_sides"] == [[30, side // 2], [60, side]] for run in named(plan, "imagenet_knee_90"))
+
+
+def test_phases_of_image_size_fill_the_budget(declared):
+    declare_phases(declared, [[30, 112], [30, 224]])
+    told = declared.refusal(papers=["iyer2020"])
+    assert "imagenet_knee_90: image_sides has 60 epochs, but the run has 90" in told
+
+
+def declare_phases(declared, phases):
+    """Give a run on ImageNet these phases of image size."""
+    path = declared.root / "papers" / "iyer2020" / "runs.yaml"
+    document = read_yaml(path)
+    document["experiments"]["imagenet"]["runs"]["imagenet_knee_90"]["image_sides"] = phases
+    path.write_text(yaml.safe_dump(document))
+
+
+def test_every_run_on_cifar10_is_the_papers_network_and_training(plan):
+    for run in on(plan, "cifar10"):
         recipe = run.recipe
         assert recipe["data"] == "cifar10" and recipe["samples_per_epoch"] == 50_000 and recipe["batch_size"] == 128
         assert recipe["model"] == {"name": "resnet18", "width": 1.0} and recipe["augment"]
@@ -157,7 +213,7 @@ def test_sharpness_of_a_setting_is_one_job_for_figure_and_tables(plan):
         table = cell(plan, "table_3", str(explore))["sharpness"]["table"]
         assert series["sharpness"]["table"] == table and len(series["sharpness"]["runs"]) == 50
     used = {a.id for artifact in plan.artifacts.values() if not artifact.sensitivity for a in artifact.analyses}
-    assert Counter(plan.analyses[id].kind for id in used) == {"sharpness": 8, "fisher": 4, "range_test": 1}
+    assert Counter(plan.analyses[id].kind for id in used) == {"sharpness": 8, "fisher": 4, "range_test": 2}
 
 
 def test_sensitivities_differ_from_table_3_in_one_setting_and_are_drawn_on_demand(plan):
@@ -171,7 +227,7 @@ def test_sensitivities_differ_from_table_3_in_one_setting_and_are_drawn_on_deman
 
 
 def test_rows_of_other_data_sets_have_no_runs(plan):
-    for table, row in itertools.product(("table_5", "table_6"), ("imagenet", "iwslt", "wmt", "bert_large")):
+    for table, row in itertools.product(("table_5", "table_6"), ("iwslt", "wmt", "bert_large")):
         assert set(cell(plan, table, row)) == {"label", "key"}
 
 
@@ -182,13 +238,13 @@ def test_every_scale_plans_both_papers_and_neither_disturbs_the_other(papers, sc
     for what in ("runs", "analyses", "artifacts"):
         assert set(getattr(both, what)) == set(getattr(first, what)) | set(getattr(second, what))
     assert not set(first.runs) & set(second.runs)
-    assert {run.recipe["epochs"] for run in second.runs.values()} == {150, 200, 10_000}
+    assert {run.recipe["epochs"] for run in second.runs.values()} == {50, 90, 150, 200, 10_000}
 
 
 def test_the_demo_is_short(papers):
     plan = papers.plan("demo", papers=["iyer2020"])
     updates = sum(run.recipe["epochs"] * run.steps_per_epoch for run in plan.runs.values())
-    assert len(plan.runs) <= 70 and updates < 40_000
+    assert len(plan.runs) <= 90 and updates < 40_000
     assert len(named(plan, "explore_0")) == 4 and len(named(plan, "knee_200")) == 2
     assert {run.recipe["model"]["name"] for run in plan.runs.values()} == {"resnet10"}
 

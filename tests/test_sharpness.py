@@ -15,7 +15,6 @@ from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.arrays import ImageData, PreparedInfo
 from workflow_scripts.datasets.resident import ResidentData
 from workflow_scripts.landscape.sharpness import Box, keskar_sharpness
-from workflow_scripts.training.sampling import epoch_batches
 
 EPSILON = 1e-2
 
@@ -47,7 +46,7 @@ NOISE = resident()
 
 def minibatches(data: ResidentData, batch_size: int = 8):
     count = len(data.y["train"])
-    return lambda epoch: epoch_batches(data, 0, epoch, batch_size, count, augment=False)
+    return lambda epoch: data.epoch_batches(0, epoch, batch_size, count, augment=False)
 
 
 class Chosen(nn.Module):

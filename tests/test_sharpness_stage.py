@@ -14,7 +14,6 @@ from workflow_scripts.landscape.sharpness import keskar_sharpness
 from workflow_scripts.models import build, checkpoints
 from workflow_scripts.models.initialise import initialise
 from workflow_scripts.training.kernels import small_batches
-from workflow_scripts.training.sampling import epoch_batches
 
 MODEL = {"name": "resnet10", "width": 0.0625}
 ASCENT = {"epsilon": 1e-2, "steps": 12, "learning_rate": 1e-2, "momentum": 0.9, "frozen_batch_norm": False}
@@ -65,7 +64,7 @@ def test_sharpness_of_each_trial_is_the_librarys(stage, tiny, resident, trials, 
     for seed, row in zip((1, 2), table.frame.itertuples(), strict=True):
 
         def batches(epoch):
-            return epoch_batches(resident, 1, epoch, 16, 120, augment=False)
+            return resident.epoch_batches(1, epoch, 16, 120, augment=False)
 
         with small_batches(16 * 64, resident.device):
             found = keskar_sharpness(network(resident, seed), resident, batches, **ASCENT)

@@ -190,7 +190,7 @@ class Site:
         self.directory.mkdir()
         shutil.copytree(source, root / "birds' (nest); touch pwned")
         config = {"scale": "seconds", "papers": ["tiny"], "results": NASTY}
-        training = {**read_yaml(ROOT / "config.yaml")["training"], "device": "cpu"}
+        training = {**read_yaml(ROOT / "config.yaml")["training"], "device": "cpu", "workers": 0}
         data = {"folder": "the data; touch pwned", "sources": {"birds": str(root / "birds' (nest); touch pwned")}}
         self.write("config.yaml", {**config, "data": data, "training": training})
         self.write("scales/seconds.yaml", SCALE)

@@ -28,7 +28,6 @@ from workflow_scripts.models import checkpoints
 from workflow_scripts.recipes.canonical import fingerprint
 from workflow_scripts.recipes.identity import curve_training
 from workflow_scripts.training.log import EpochLog
-from workflow_scripts.training.sampling import epoch_batches
 from workflow_scripts.training.store import Store, digest
 from workflow_scripts.workbench import Workbench, describe
 
@@ -91,7 +90,7 @@ def trained(
 
         def batches(epoch: int):
             sizes = recipe["batch_size"], recipe["samples_per_epoch"]
-            return epoch_batches(bench.resident, recipe["seed"], epoch, *sizes, recipe["augment"])
+            return bench.resident.epoch_batches(recipe["seed"], epoch, *sizes, recipe["augment"])
 
         settings = CurveRecipe(
             recipe["form"], recipe["bends"], recipe["epochs"], recipe["schedule"], **recipe["optimizer"]

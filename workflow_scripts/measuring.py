@@ -18,7 +18,6 @@ from workflow_scripts.evidence.tables import write_table
 from workflow_scripts.models import checkpoints
 from workflow_scripts.recipes.canonical import fingerprint
 from workflow_scripts.recipes.identity import measurement
-from workflow_scripts.training.device import float32_only
 from workflow_scripts.training.log import say
 from workflow_scripts.training.store import Store, digest
 from workflow_scripts.workbench import Workbench
@@ -42,7 +41,6 @@ def measure_trials(kind: str, description: str, example: dict, measure: Measure)
     arguments.add_argument("--results", type=Path, help="folder of store/ (default: two above the output)")
     given = arguments.parse_args()
     recipe = read_json(given.recipe, tuple(example))
-    float32_only()
     bench = Workbench.of(given, recipe)
     rows, diverged = [], []
     for path in given.checkpoints:

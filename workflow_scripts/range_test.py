@@ -10,9 +10,7 @@ from workflow_scripts.base.stage import run
 from workflow_scripts.evidence.tables import write_table
 from workflow_scripts.recipes.schedules import rates
 from workflow_scripts.training import engine
-from workflow_scripts.training.device import float32_only
 from workflow_scripts.training.range_test import range_test
-from workflow_scripts.training.sampling import epoch_batches
 from workflow_scripts.workbench import Workbench
 
 EXAMPLE = {
@@ -31,7 +29,6 @@ EXAMPLE = {
 def main() -> None:
     given = parser("range_test", __doc__, EXAMPLE).parse_args()
     recipe = read_json(given.recipe, tuple(EXAMPLE))
-    float32_only()
     bench = Workbench.of(given, recipe)
     sizes = recipe["batch_size"], recipe["samples_per_epoch"]
     steps = -(-recipe["samples_per_epoch"] // recipe["batch_size"])
@@ -39,7 +36,7 @@ def main() -> None:
     found = range_test(
         fresh.model,
         fresh.optimizer,
-        epoch_batches(bench.resident, recipe["seed"], 1, *sizes, recipe["augment"]),
+        bench.resident.epoch_batches(recipe["seed"], 1, *sizes, recipe["augment"]),
         rates(recipe["schedule"], steps, steps),
         recipe["window"],
     )

@@ -9,7 +9,6 @@ from workflow_scripts.base.stage import run
 from workflow_scripts.landscape.sharpness import keskar_sharpness
 from workflow_scripts.measuring import measure_trials
 from workflow_scripts.training.kernels import small_batches
-from workflow_scripts.training.sampling import epoch_batches
 from workflow_scripts.workbench import Workbench
 
 EXAMPLE = {
@@ -30,10 +29,10 @@ def main() -> None:
 def measured(bench: Workbench, network: nn.Module) -> dict:
     """One row of a table of kind "sharpness", less the run."""
     recipe, resident = bench.recipe, bench.resident
-    images = len(resident.y["train"])
+    images = resident.count("train")
 
     def batches(epoch: int):
-        return epoch_batches(resident, recipe["seed"], epoch, recipe["batch_size"], images, augment=False)
+        return resident.epoch_batches(recipe["seed"], epoch, recipe["batch_size"], images, augment=False)
 
     settings = ("epsilon", "steps", "learning_rate", "momentum", "frozen_batch_norm")
     with small_batches(recipe["batch_size"] * resident.info.image_size**2, bench.device):

@@ -1,6 +1,7 @@
 """Train one run, or take it from the store where it has been trained before.
 
-The outputs are metrics.parquet (the tidy table), checkpoints/<label>.safetensors and recipe.json.
+The outputs are metrics.parquet (the tidy table), checkpoints/<label>.safetensors and recipe.json. Several GPUs train
+one run together when torchrun starts this: `torchrun --standalone --nproc-per-node 4 -m workflow_scripts.train ...`.
 """
 
 import argparse
@@ -10,6 +11,7 @@ from pathlib import Path
 from workflow_scripts.base.arguments import add_resuming, add_running, read_json, results_folder
 from workflow_scripts.base.stage import run
 from workflow_scripts.training.job import Job, Settings, Trainer, export
+from workflow_scripts.training.processes import joined
 
 EXAMPLE = {
     "recipe": {
@@ -22,6 +24,7 @@ EXAMPLE = {
         "samples_per_epoch": 50000,
         "epochs": 200,
         "augment": True,
+        "image_sides": None,
         "evaluate_every": 1,
         "seed": 1,
         "freeze": None,
@@ -46,7 +49,7 @@ def read_job(text: str) -> Job:
 def settings(given: argparse.Namespace, output: Path) -> Settings:
     """How to train, from the arguments that `add_running` and `add_resuming` made."""
     store = results_folder(given, output) / "store"
-    return Settings(given.data, store, given.device, given.snapshot_seconds, given.scale, given.threads)
+    return Settings(given.data, store, given.device, given.snapshot_seconds, given.scale, given.threads, given.workers)
 
 
 def pack_of(job: Job, packs: Path) -> list[Job]:
@@ -72,9 +75,12 @@ def main() -> None:
     add_resuming(parser)
     given = parser.parse_args()
     job, results = read_job(given.job), results_folder(given, given.out)
-    trainer = Trainer(settings(given, given.out))
-    export(trainer.finish(job, given.teacher or job.teacher(results / "runs")), job, given.out)
-    if trainer.warm:
+    with joined(given.device) as processes:
+        trainer = Trainer(settings(given, given.out), processes)
+        store = trainer.finish(job, given.teacher or job.teacher(results / "runs"))
+    if processes.first:
+        export(store, job, given.out)
+    if trainer.warm and processes.alone:
         trainer.finish_others(pack_of(job, results / "packs" / f"{given.scale}.json"), results / "runs")
 
 

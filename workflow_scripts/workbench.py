@@ -10,13 +10,12 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from workflow_scripts.base.errors import InputError
-from workflow_scripts.datasets.arrays import load
-from workflow_scripts.datasets.resident import ResidentData
+from workflow_scripts.datasets.opened import TrainingData, open_data
 from workflow_scripts.evidence import provenance
 from workflow_scripts.evidence.tables import read_table
 from workflow_scripts.models import checkpoints
 from workflow_scripts.recipes.canonical import fingerprint
-from workflow_scripts.training.device import choose_device, device_name
+from workflow_scripts.training.device import choose_device, device_name, float32_only
 
 
 @dataclass(frozen=True)
@@ -24,14 +23,16 @@ class Workbench:
     """A device with a data set on it, and the recipe to be followed."""
 
     recipe: dict
-    resident: ResidentData
+    resident: TrainingData
     scale: str
 
     @classmethod
     def of(cls, arguments: argparse.Namespace, recipe: dict) -> "Workbench":
-        """As the shared arguments of a stage say."""
+        """As the shared arguments of a stage say. Analyses are computed in float32, on a GPU too."""
         torch.set_num_threads(arguments.threads)
-        return cls(recipe, ResidentData(load(arguments.data), choose_device(arguments.device)), arguments.scale)
+        float32_only()
+        data = open_data(arguments.data, choose_device(arguments.device), arguments.workers)
+        return cls(recipe, data, arguments.scale)
 
     @property
     def device(self) -> torch.device:

@@ -33,6 +33,7 @@ def add_running(made: argparse.ArgumentParser) -> None:
     made.add_argument("--data", type=Path, required=True, help="folder of the prepared data set")
     made.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="default: %(default)s")
     made.add_argument("--threads", type=int, default=1, help="CPU threads of torch (default: %(default)s)")
+    made.add_argument("--workers", type=int, default=0, help="processes that decode pictures (default: in this one)")
     made.add_argument("--scale", default="", help="name of the scale, for the provenance")
 
 

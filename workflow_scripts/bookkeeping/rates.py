@@ -38,11 +38,10 @@ class Rates:
         self.measured: dict[Network, Measured] = {}
         found: dict[Network, dict[str, list[tuple[float, float]]]] = defaultdict(lambda: defaultdict(list))
         for item in items:
-            name = (item.made.get("device") or "").partition(" ")[0]
-            if item.kind == "run" and name == device and _comparable(item, operations):
+            name = (item.made.get("device") or "").rpartition(" x ")[2]  # seconds are of all devices together
+            if item.kind == "run" and name.partition(" ")[0] == device and _comparable(item, operations):
                 work, seconds = operations.training(item.recipe), item.made["seconds"]
-                speed = work.operations / seconds, work.images / seconds
-                found[work.network][item.made["device"]].append(speed)
+                found[work.network][name].append((work.operations / seconds, work.images / seconds))
         for network, devices in found.items():
             most = max(devices, key=lambda name: len(devices[name]))
             speeds = devices[most]

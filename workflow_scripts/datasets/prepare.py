@@ -10,10 +10,11 @@ import numpy as np
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import whole_directory
+from workflow_scripts.datasets import pictures
 from workflow_scripts.datasets.arrays import ARRAYS, DESCRIPTION, PreparedInfo, load
 from workflow_scripts.datasets.publishers import PUBLISHERS, fetch
-from workflow_scripts.datasets.registry import AUGMENTATION, INFO, DatasetInfo
-from workflow_scripts.datasets.sources import CHECKSUMS, array_problems, as_images, open_source, sha256
+from workflow_scripts.datasets.registry import AUGMENTATION, CHECKSUMS, INFO, DatasetInfo
+from workflow_scripts.datasets.sources import array_problems, as_images, open_source, sha256
 
 BLOCK = 1000  # images copied at a time
 MARK = f"# Written by preparing. Read where this folder serves as a source; runs read {DESCRIPTION}.\n"
@@ -24,8 +25,9 @@ def prepare(name: str, out: str | Path, source: str | Path | None = None) -> Pre
 
     Parameters
     ----------
-    source : a directory with x_train.npy, y_train.npy, x_test.npy, y_test.npy and SHA256SUMS. Images are uint8,
-        (n, size, size) or (n, size, size, 1 or 3); labels are integers 0 .. k - 1. For a registered name it is a
+    source : a directory with train/<class> and val/<class>, of which a listing is prepared; or one with x_train.npy,
+        y_train.npy, x_test.npy, y_test.npy and SHA256SUMS. Images are then uint8, (n, size, size) or (n, size, size,
+        1 or 3); labels are integers 0 .. k - 1. For a registered name it is a
         mirror and must have the registered shape; any other name is one's own data, for which an optional
         `dataset.yaml` sets `crop_padding` and `flip`. None asks the publisher of a registered data set.
 
@@ -36,13 +38,20 @@ def prepare(name: str, out: str | Path, source: str | Path | None = None) -> Pre
     """
     out, source = Path(out), None if source is None else Path(source)
     check_destination(out, source)
+    if source is not None and pictures.is_picture_folder(source):
+        return write_listing(out, source.resolve(), name)
     if source is not None:
         arrays, info = open_source(source, name)
         return write(out, arrays, info, str(source))
+    if name in INFO and name not in PUBLISHERS:
+        raise InputError(
+            f"{name} cannot be downloaded without an account at its publisher: get it from https://image-net.org, with "
+            f"train/<class> and val/<class>, and name the folder in config.yaml under data.sources.{name}"
+        )
     if name not in INFO:
         raise InputError(
-            f"{name!r} is not a data set that can be downloaded ({', '.join(INFO)}); for data of your own, put its "
-            f"arrays in a directory and name it in config.yaml under data.sources.{name}"
+            f"{name!r} is not a data set that can be downloaded ({', '.join(PUBLISHERS)}); for data of your own, put "
+            f"its arrays in a directory and name it in config.yaml under data.sources.{name}"
         )
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.download-") as scratch:
@@ -61,10 +70,14 @@ def check_destination(out: Path, source: Path | None) -> None:
     """
     found = {path.name for path in out.iterdir()} if out.is_dir() else set()
     # Snakemake removes a rule's outputs, here the description, before it runs the rule again: the mark stays.
-    ours = DESCRIPTION in found or (
+    ours = found & {DESCRIPTION, pictures.LISTING} or (
         AUGMENTATION in found and (out / AUGMENTATION).read_bytes().startswith(MARK.encode())
     )
-    if out.is_file() or (found and not ours) or found - {*ARRAYS, CHECKSUMS, DESCRIPTION, AUGMENTATION}:
+    if (
+        out.is_file()
+        or (found and not ours)
+        or found - {*ARRAYS, CHECKSUMS, DESCRIPTION, AUGMENTATION, pictures.LISTING}
+    ):
         raise InputError(f"{out} holds something else than a prepared data set; give another place or remove it")
     if source is not None and out.resolve() == source.resolve():
         raise InputError(f"{out} would replace its own source {source}; give another place")
@@ -88,6 +101,18 @@ def write(out: Path, arrays: list[np.ndarray], info: DatasetInfo, source: str) -
         (folder / DESCRIPTION).write_text(json.dumps(asdict(prepared), indent=2) + "\n", encoding="utf-8")
         (folder / AUGMENTATION).write_text(f"{MARK}crop_padding: {info.crop_padding}\nflip: {str(info.flip).lower()}\n")
         load(folder)
+    return prepared
+
+
+def write_listing(out: Path, source: Path, name: str) -> PreparedInfo:
+    """List the pictures of a folder; they stay where they are."""
+    listed = pictures.listing(source, name)
+    info = pictures.source_info(source, name, listed)
+    digests = {pictures.LISTING: pictures.digest(listed)}
+    prepared = PreparedInfo(**asdict(info), mean=pictures.MEAN, std=pictures.STD, source=str(source), sha256=digests)
+    with whole_directory(out) as place:
+        listed.to_parquet(place / pictures.LISTING, index=False)
+        (place / DESCRIPTION).write_text(json.dumps(asdict(prepared), indent=2) + "\n", encoding="utf-8")
     return prepared
 
 

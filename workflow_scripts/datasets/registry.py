@@ -1,6 +1,6 @@
 """What is known of a data set before anything is prepared. Read while the workflow is planned, so no torch here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -8,6 +8,7 @@ import yaml
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.npy import open_array
 
+CHECKSUMS = "SHA256SUMS"
 AUGMENTATION = "dataset.yaml"  # beside one's own arrays, optional: crop_padding and flip
 
 
@@ -21,6 +22,8 @@ class DatasetInfo:
     train, test : number of images in each split.
     crop_padding : black pixels put on every side before the random crop back to `image_size`.
     flip : whether training mirrors images left to right at random.
+    form : "arrays", which every run has in memory, or "pictures", which are decoded as they are needed; of these,
+        `image_size` is what they are cropped and resized to.
     """
 
     name: str
@@ -31,6 +34,7 @@ class DatasetInfo:
     test: int
     crop_padding: int
     flip: bool
+    form: str = field(default="arrays", kw_only=True)
 
 
 INFO: dict[str, DatasetInfo] = {
@@ -40,6 +44,8 @@ INFO: dict[str, DatasetInfo] = {
         DatasetInfo("fashion_mnist", 28, 1, 10, 60_000, 10_000, crop_padding=4, flip=True),
         # A mirrored digit is no digit.
         DatasetInfo("digits", 8, 1, 10, 1_437, 360, crop_padding=1, flip=False),
+        # Who wants it asks its publisher; it is named in config.yaml's data.sources.
+        DatasetInfo("imagenet", 224, 3, 1000, 1_281_167, 50_000, crop_padding=0, flip=True, form="pictures"),
     ]
 }
 
@@ -98,26 +104,37 @@ def own_augmentation(folder: Path, image_size: int) -> dict[str, int | bool]:
     ------
     InputError : the file is no YAML mapping, has another key, or has a value that is out of range.
     """
-    path = folder / AUGMENTATION
+    return own_settings(folder, {}, {"crop_padding": (0, image_size - 1)})
+
+
+def own_settings(folder: Path, defaults: dict, ranges: dict[str, tuple[int, int]]) -> dict[str, int | bool]:
+    """Read a folder's optional `dataset.yaml`: whole numbers in `ranges`, and `flip`.
+
+    Returns
+    -------
+    `defaults`, with what the file sets.
+
+    Raises
+    ------
+    InputError : the file is no YAML mapping, has another key, or has a value that is out of range.
+    """
+    path, keys = folder / AUGMENTATION, " and ".join([*ranges, "flip"])
     if not path.exists():
-        return {}
+        return defaults
     try:
         settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     settings = {} if settings is None else settings
     if not isinstance(settings, dict):
-        raise InputError(f"{path} must be a mapping with the keys crop_padding and flip")
-    problems = [
-        f"{key!r} is not known; the keys are crop_padding and flip"
-        for key in settings
-        if key not in ("crop_padding", "flip")
-    ]
-    padding = settings.get("crop_padding", 0)
-    if type(padding) is not int or not 0 <= padding < image_size:
-        problems.append(f"crop_padding is {padding!r}, but must be a whole number from 0 to {image_size - 1}")
+        raise InputError(f"{path} must be a mapping with the keys {keys}")
+    problems = [f"{key!r} is not known; the keys are {keys}" for key in settings if key not in ranges and key != "flip"]
+    for key, (least, most) in ranges.items():
+        value = settings.get(key, least)
+        if type(value) is not int or not least <= value <= most:
+            problems.append(f"{key} is {value!r}, but must be a whole number from {least} to {most}")
     if type(settings.get("flip", True)) is not bool:
         problems.append(f"flip is {settings['flip']!r}, but must be true or false")
     if problems:
         raise InputError.together(f"{path} cannot be used", problems)
-    return settings
+    return {**defaults, **settings}

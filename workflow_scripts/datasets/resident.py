@@ -8,6 +8,9 @@ from torch.nn import functional as F
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.arrays import ImageData
+from workflow_scripts.datasets.sampling import WHOLE, Share, epoch_indices, generator, positions
+
+CHUNK = 2048  # images that are gathered, moved and normalised in one go
 
 
 class ResidentData:
@@ -43,6 +46,10 @@ class ResidentData:
         self._scale = (1 / (255 * std)).float().to(self.device)
         self._offset = (-mean / std).float().to(self.device)
 
+    def count(self, split: str) -> int:
+        """As `TrainingData.count`."""
+        return len(self.y[split])
+
     def normalise(self, batch: Tensor) -> Tensor:
         """Bytes (b, c, h, w) → (byte / 255 - mean) / std, float32, channels-last."""
         return batch.to(torch.float32, memory_format=torch.channels_last).mul_(self._scale).add_(self._offset)
@@ -75,13 +82,50 @@ class ResidentData:
         cropped = padded.flatten(0, 2).index_select(0, pixel.flatten())
         return cropped.view(len(batch), size, size, -1).permute(0, 3, 1, 2)
 
-    def batches(self, split: str, batch_size: int, limit: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield normalised images (b, c, h, w) and labels (b,) un-augmented, in the stored order.
-
-        Parameters
-        ----------
-        limit : stop after the first `limit` images; the whole split where it is None.
-        """
+    def batches(
+        self, split: str, batch_size: int, limit: int | None = None, share: Share = WHOLE
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """As `TrainingData.batches`."""
         x, y = self.x[split][:limit], self.y[split][:limit]
-        for start in range(0, len(y), batch_size):
+        for start in range(share.rank * batch_size, len(y), share.count * batch_size):
             yield self.normalise(x[start : start + batch_size]), y[start : start + batch_size]
+
+    def epoch_batches(
+        self,
+        seed: int,
+        epoch: int,
+        batch_size: int,
+        samples: int,
+        augment: bool,
+        side: int | None = None,
+        share: Share = WHOLE,
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """As `TrainingData.epoch_batches`.
+
+        Images are cropped from a black border of `crop_padding` pixels and, where mirror images are natural, flipped
+        with probability one half. An epoch's random numbers are drawn and moved to the device at once.
+        """
+        order = epoch_indices(self.count("train"), seed, epoch, samples)
+        chosen, sizes = positions(samples, batch_size, share)
+        indices = order[chosen].to(self.device)
+        if augment:
+            randomness, padding = generator(seed, "augmentation", epoch), self.info.crop_padding
+            shift = torch.randint(0, 2 * padding + 1, (samples, 2), generator=randomness)[chosen].to(self.device)
+            flip = (torch.rand(samples, generator=randomness) < 0.5 * self.info.flip)[chosen].to(self.device)
+        together, begin = max(1, CHUNK // batch_size), 0
+        for number in range(0, len(sizes), together):
+            group = sizes[number : number + together]
+            now = slice(begin, begin + sum(group))
+            begin = now.stop
+            images = self.x["train"][indices[now]]
+            if augment:
+                images = self.augment(images, shift[now], flip[now])
+            images = resized(self.normalise(images), side)
+            yield from zip(images.split(group), self.y["train"][indices[now]].split(group), strict=True)
+
+
+def resized(images: Tensor, side: int | None) -> Tensor:
+    """Images (b, c, h, w) in another size, bilinear with antialiasing; as they are where `side` is None or theirs."""
+    if side in (None, images.shape[-1]):
+        return images
+    return F.interpolate(images, (side, side), mode="bilinear", antialias=True, align_corners=False)

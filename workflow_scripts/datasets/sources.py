@@ -13,6 +13,7 @@ from workflow_scripts.datasets.arrays import ARRAYS
 from workflow_scripts.datasets.npy import open_array
 from workflow_scripts.datasets.registry import (
     AUGMENTATION,
+    CHECKSUMS,
     INFO,
     DatasetInfo,
     image_shape_problem,
@@ -20,7 +21,6 @@ from workflow_scripts.datasets.registry import (
     own_augmentation,
 )
 
-CHECKSUMS = "SHA256SUMS"
 CHECKSUM_LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](?:\./)?(.+)")
 
 

@@ -76,7 +76,7 @@ KINDS: dict[str, Kind] = {
             "step": Column("integer", "updates made so far"),
             "epoch": Column("real", "the same moment in the paper's epochs"),
             "split": SPLIT,
-            "metric": Column("text", "what was measured", ("loss", "accuracy", "learning_rate")),
+            "metric": Column("text", "what was measured", ("loss", "accuracy", "top5_accuracy", "learning_rate")),
             "value": VALUE,
         },
     ),

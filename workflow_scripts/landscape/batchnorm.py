@@ -5,11 +5,11 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from workflow_scripts.base.errors import InputError
-from workflow_scripts.datasets.resident import ResidentData
+from workflow_scripts.datasets.opened import TrainingData
 
 
 @torch.inference_mode()
-def refresh(model: nn.Module, resident: ResidentData, batch_size: int = 1000, limit: int | None = None) -> None:
+def refresh(model: nn.Module, resident: TrainingData, batch_size: int = 1000, limit: int | None = None) -> None:
     """Measure running means and variances anew, in one pass over un-augmented training images in fixed order.
 
     After n images a batch of b enters with momentum b / (n + b), which makes the running values the mean over batches,

@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from workflow_scripts.base.errors import InputError
+from workflow_scripts.datasets.sampling import generator
 from workflow_scripts.landscape.curves import coefficients, point, straight
 from workflow_scripts.landscape.flat import FlatModel
 from workflow_scripts.recipes.schedules import learning_rate
-from workflow_scripts.training.sampling import generator
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from scipy.special import comb
 from torch import Tensor
 
 from workflow_scripts.base.errors import InputError
-from workflow_scripts.datasets.resident import ResidentData
+from workflow_scripts.datasets.opened import TrainingData
 from workflow_scripts.landscape.flat import FlatModel, evaluate_points
 
 GRID = np.linspace(0.0, 1.0, 61)  # as in Garipov's code; 0.5, the one bend's place, is on it
@@ -99,7 +99,7 @@ def statistics(values: np.ndarray, arc: np.ndarray) -> dict[str, float]:
 def evaluate_curve(
     flat: FlatModel,
     control_points: Tensor,
-    resident: ResidentData,
+    resident: TrainingData,
     t: np.ndarray = GRID,
     kind: str = "polygonal",
     splits: tuple[str, ...] = ("train", "test"),

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from workflow_scripts.base.errors import InputError
-from workflow_scripts.datasets.resident import ResidentData
+from workflow_scripts.datasets.opened import TrainingData
+from workflow_scripts.datasets.sampling import WHOLE, Share
 from workflow_scripts.landscape.batchnorm import refresh
 from workflow_scripts.training.evaluation import evaluate
 
@@ -74,21 +75,24 @@ class FlatModel:
 
 
 class KeptBatches:
-    """The batches of a `ResidentData`, normalised once and kept: all points of weight space see the same images.
+    """The batches of a `TrainingData`, normalised once and kept: all points of weight space see the same images.
 
     A split that takes more than `KEEP_BYTES` in float32 is normalised anew at each pass.
     """
 
-    def __init__(self, resident: ResidentData):
+    def __init__(self, resident: TrainingData):
         self.resident, self.device = resident, resident.device
         self.kept: dict[tuple, list[tuple[Tensor, Tensor]]] = {}
 
-    def batches(self, split: str, batch_size: int, limit: int | None = None) -> Iterable[tuple[Tensor, Tensor]]:
-        """As `ResidentData.batches`."""
-        images = self.resident.x[split][:limit]
-        if 4 * images.numel() > KEEP_BYTES:
-            return self.resident.batches(split, batch_size, limit)
-        key = (split, batch_size, limit)
+    def batches(
+        self, split: str, batch_size: int, limit: int | None = None, share: Share = WHOLE
+    ) -> Iterable[tuple[Tensor, Tensor]]:
+        """As `TrainingData.batches`."""
+        info, count = self.resident.info, self.resident.count(split)
+        images = count if limit is None else min(limit, count)
+        if 4 * images * info.channels * info.image_size**2 > KEEP_BYTES:
+            return self.resident.batches(split, batch_size, limit, share)
+        key = (split, batch_size, limit, share)
         if key not in self.kept:
             self.kept[key] = list(self.resident.batches(*key))
         return self.kept[key]
@@ -98,7 +102,7 @@ class KeptBatches:
 def evaluate_points(
     flat: FlatModel,
     vectors: Iterable[Tensor],
-    resident: ResidentData,
+    resident: TrainingData,
     splits: Iterable[str] = ("train", "test"),
     limits: Mapping[str, int | None] | None = None,
     batch_size: int = 1000,

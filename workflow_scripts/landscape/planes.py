@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from workflow_scripts.base.errors import InputError
-from workflow_scripts.datasets.resident import ResidentData
+from workflow_scripts.datasets.opened import TrainingData
 from workflow_scripts.landscape.flat import FlatModel, evaluate_points
 
 RESOLUTION = 1e-6  # points closer than this share of their norm differ by little more than float32 rounding
@@ -110,7 +110,7 @@ class Plane:
 def evaluate_plane(
     flat: FlatModel,
     plane: Plane,
-    resident: ResidentData,
+    resident: TrainingData,
     n: int = 21,
     margin: float = 0.2,
     splits: tuple[str, ...] = ("train", "test"),

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from workflow_scripts.base.errors import InputError
-from workflow_scripts.datasets.resident import ResidentData
+from workflow_scripts.datasets.opened import TrainingData
 from workflow_scripts.landscape.flat import FlatModel
 from workflow_scripts.training.evaluation import evaluate
 
@@ -57,7 +57,7 @@ class Box:
 
 def keskar_sharpness(
     model: nn.Module,
-    resident: ResidentData,
+    resident: TrainingData,
     batches: EpochBatches,
     epsilon: float = 1e-4,
     steps: int = 1000,
@@ -81,7 +81,7 @@ def keskar_sharpness(
     model : maps images (b, c, h, w) to logits (b, classes).
     resident : the data set; F is taken over its split "train", in batches of `batch_size`.
     batches : gives the minibatches (images, labels) of the ascent's epoch 1, 2, ..., un-augmented, for example
-        `lambda epoch: epoch_batches(resident, seed, epoch, 128, 50_000, augment=False)` of `training.sampling`.
+        `lambda epoch: resident.epoch_batches(seed, epoch, 128, 50_000, augment=False)`.
     epsilon, steps, learning_rate : the paper's.
     momentum : of the ascent, as in SGD; the paper leaves it open and 0 is a sensitivity.
     frozen_batch_norm : sensitivity: batch normalisation stays in eval mode during the ascent too.

@@ -78,10 +78,9 @@ def read_config(root: Path, changes: dict) -> dict:
 
 def with_numbers(section: object) -> object:
     """A section of the configuration with whole numbers that were given as words turned into numbers."""
-    if not isinstance(section, dict):
-        return section
-    words = {key: value for key, value in section.items() if isinstance(value, str) and value.isdecimal()}
-    return {**section, **{key: int(value) for key, value in words.items()}}
+    if isinstance(section, dict):
+        return {key: with_numbers(value) for key, value in section.items()}
+    return int(section) if isinstance(section, str) and section.isdecimal() else section
 
 
 def _read_paper(root: Path, name: str) -> tuple[dict, list[str]]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workflow_scripts.base.errors import InputError
+from workflow_scripts.datasets.pictures import info_of_pictures, is_picture_folder
 from workflow_scripts.datasets.registry import INFO, DatasetInfo, info_of_arrays
 from workflow_scripts.planning import declarations
 from workflow_scripts.planning.analyses import AnalysisResolver
@@ -48,7 +49,8 @@ def own_data(sources: dict[str, str]) -> tuple[dict[str, DatasetInfo], list[str]
     for name, folder in sources.items():
         try:
             if name not in INFO:
-                added[name] = info_of_arrays(folder, name)
+                info_of = info_of_pictures if is_picture_folder(Path(folder)) else info_of_arrays
+                added[name] = info_of(Path(folder), name)
         except InputError as error:
             problems.append(f"config.yaml: data.sources.{name}: {error}")
     return added, problems

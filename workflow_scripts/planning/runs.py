@@ -195,6 +195,7 @@ class RunResolver:
             "samples_per_epoch": samples,
             "epochs": declared["epochs"],
             "augment": declared["augment"],
+            "image_sides": self._image_sides(declared, paper_info.image_size, info.image_size, where),
             "evaluate_every": scale.evaluate_every(f"{self.paper.name}/{experiment}", declared["evaluate_every"]),
             "freeze": self._freeze(declared.get("freeze"), paper_steps, steps_per_epoch(samples, batch)),
             "distillation": self._distillation(declared.get("distillation"), where),
@@ -210,6 +211,15 @@ class RunResolver:
         except InputError as error:
             self.problems.append(f"{where}: model: {error}")
         return model, rate_factor
+
+    def _image_sides(self, declared: dict, paper_side: int, side: int, where: str) -> list[list[int]] | None:
+        """Phases [[epochs, side], ...] of the size of training images, in the pixels of the data set at this scale."""
+        phases = declared.get("image_sides")
+        if phases is None:
+            return None
+        if (total := sum(epochs for epochs, _ in phases)) != declared["epochs"]:
+            self.problems.append(f"{where}: image_sides has {total} epochs, but the run has {declared['epochs']}")
+        return [[epochs, max(1, round(pixels / paper_side * side))] for epochs, pixels in phases]
 
     def _freeze(self, declared: dict | None, paper_steps: int, own_steps: int) -> dict | None:
         if declared is None:

@@ -26,6 +26,9 @@ class Quantity:
 
 QUANTITIES = {
     "accuracy": Quantity("Test accuracy (%)", "max", "metrics", where={"metric": "accuracy", "split": "test"}),
+    "top5_accuracy": Quantity(
+        "Top-5 test accuracy (%)", "max", "metrics", where={"metric": "top5_accuracy", "split": "test"}
+    ),
     "train_loss": Quantity("Training loss", "min", "metrics", where={"metric": "loss", "split": "train"}, decimals=4),
     "sharpness": Quantity("Sharpness (%)", "min", "sharpness", "sharpness"),
     "fisher_score": Quantity("Fisher score", "min", "fisher", "fisher_score", decimals=3),

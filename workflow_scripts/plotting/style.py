@@ -60,7 +60,7 @@ RC = {
     "svg.hashsalt": "closer-look",
 }
 
-METRICS = {"loss": "loss", "accuracy": "accuracy (%)"}
+METRICS = {"loss": "loss", "accuracy": "accuracy (%)", "top5_accuracy": "top-5 accuracy (%)"}
 SPLITS = {"train": "Training", "test": "Test"}
 
 

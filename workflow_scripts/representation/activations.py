@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from workflow_scripts.base.errors import InputError
-from workflow_scripts.datasets.resident import ResidentData
+from workflow_scripts.datasets.opened import TrainingData
 from workflow_scripts.models.layers import Operation
 
 
 def record(
-    model: nn.Module, operations: Sequence[Operation], resident: ResidentData, limit: int, batch_size: int = 250
+    model: nn.Module, operations: Sequence[Operation], resident: TrainingData, limit: int, batch_size: int = 250
 ) -> dict[str, Tensor]:
     """The activations of every operation, by module name: float32 (n, d) or (n, c, h, w), n = `image_count`.
 
@@ -35,7 +35,7 @@ def record(
 def watch(
     model: nn.Module,
     operations: Sequence[Operation],
-    resident: ResidentData,
+    resident: TrainingData,
     limit: int,
     batch_size: int,
     look: Callable[[Operation, slice, Tensor], None],
@@ -79,7 +79,7 @@ def watch(
                 )
 
 
-def image_count(resident: ResidentData, limit: int) -> int:
+def image_count(resident: TrainingData, limit: int) -> int:
     """How many images are recorded: `limit`, or all training images where there are fewer.
 
     Raises
@@ -87,7 +87,7 @@ def image_count(resident: ResidentData, limit: int) -> int:
     InputError
         If that is fewer than two: one image varies with nothing.
     """
-    count = min(limit, len(resident.y["train"]))
+    count = min(limit, resident.count("train"))
     if count < 2:
         raise InputError(f"representations are compared over images, and {count} of them is too few; use at least 2")
     return count

@@ -15,7 +15,7 @@ import pandas as pd
 from torch import Tensor, nn
 
 from workflow_scripts.base.errors import InputError
-from workflow_scripts.datasets.resident import ResidentData
+from workflow_scripts.datasets.opened import TrainingData
 from workflow_scripts.models.layers import Operation, operations
 from workflow_scripts.representation.activations import image_count, record, watch
 from workflow_scripts.representation.spectrum import Frequency, Spectrum, frequencies, is_real, side_of
@@ -31,7 +31,7 @@ BUDGET = 2 * 2**30
 def compare(
     model_a: nn.Module,
     model_b: nn.Module,
-    resident: ResidentData,
+    resident: TrainingData,
     limit: int = 10_000,
     diagonal_only: bool = False,
     batch_size: int = 250,
@@ -79,7 +79,7 @@ def compare(
 class _Network:
     """One of the two networks, and how to obtain the bases of its operations at given frequencies."""
 
-    def __init__(self, model: nn.Module, resident: ResidentData, count: int, batch_size: int):
+    def __init__(self, model: nn.Module, resident: TrainingData, count: int, batch_size: int):
         self.model, self.resident, self.count, self.batch_size = model, resident, count, batch_size
         self.operations = operations(model)
         outputs = record(model, self.operations, resident, limit=2, batch_size=2)

@@ -19,9 +19,10 @@ def choose_device(device: str) -> torch.device:
     return torch.device(device)
 
 
-def device_name(device: torch.device) -> str:
-    """What a reader knows the device by."""
-    return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else "cpu"
+def device_name(device: torch.device, count: int = 1) -> str:
+    """What a reader knows the device by, or so many of its kind."""
+    name = f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else "cpu"
+    return name if count == 1 else f"{count} x {name}"
 
 
 def float32_only() -> None:

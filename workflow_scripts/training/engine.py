@@ -1,9 +1,11 @@
 """The one training engine: a loop that fits on a page, and what it starts from and leaves behind.
 
-Images are bytes on the device, an epoch's randomness is a function of (seed, epoch), and metrics are read from the
-device once an epoch. On a GPU the forward pass runs in bfloat16 autocast and channels-last, on a CPU in float32.
+Images are bytes, on the device or decoded as they are needed, an epoch's randomness is a function of (seed, epoch),
+and metrics are read from the device once an epoch. On a GPU the forward pass runs in bfloat16 autocast and
+channels-last, on a CPU in float32. Several processes may train together, each on its share of every batch.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,7 +16,8 @@ from torch.nn import functional as F
 
 from workflow_scripts import models
 from workflow_scripts.base.errors import InputError
-from workflow_scripts.datasets.resident import ResidentData
+from workflow_scripts.datasets.opened import TrainingData
+from workflow_scripts.datasets.sampling import generator
 from workflow_scripts.models.initialise import initialise
 from workflow_scripts.models.layers import part
 from workflow_scripts.recipes.schedules import rates
@@ -22,7 +25,10 @@ from workflow_scripts.training import optimizers
 from workflow_scripts.training.evaluation import evaluate
 from workflow_scripts.training.history import History
 from workflow_scripts.training.kernels import small_batches
-from workflow_scripts.training.sampling import epoch_batches, generator
+from workflow_scripts.training.metrics import EpochMetrics
+from workflow_scripts.training.processes import Processes
+
+ALONE = Processes()
 
 
 @dataclass
@@ -51,7 +57,7 @@ class Progress:
         self.epoch, self.history, self.diverged = epoch, History(tensors["history"]), diverged
 
 
-def begin(recipe: dict, resident: ResidentData) -> Progress:
+def begin(recipe: dict, resident: TrainingData) -> Progress:
     """A fresh network and optimizer for a recipe."""
     model = models.build(recipe["model"], resident.info)
     initialise(model, **recipe["initialisation"], seed=generator(recipe["seed"], "initialisation"))
@@ -61,12 +67,13 @@ def begin(recipe: dict, resident: ResidentData) -> Progress:
 
 def train(
     recipe: dict,
-    resident: ResidentData,
+    resident: TrainingData,
     progress: Progress,
     checkpoints: dict[str, int],
     save: Callable[[str, dict[str, Tensor]], None],
     after_epoch: Callable[[Progress], None],
     teacher: nn.Module | None = None,
+    processes: Processes = ALONE,
 ) -> None:
     """Train from where `progress` stands to the end of the recipe, or to where loss or weights become non-finite.
 
@@ -75,11 +82,18 @@ def train(
     checkpoints : label → step; `save(label, state)` is called for each, once its epoch is known to be finite.
     after_epoch : called after every epoch, for snapshots and the log.
     teacher : the network to distil, in eval mode on the same device; for recipes with distillation.
+    processes : those that train this run; all of them call `save` and `after_epoch`.
+
+    Raises
+    ------
+    InputError : the recipe is one that several processes cannot train together.
     """
+    check_shares(recipe, processes)
     steps = math.ceil(recipe["samples_per_epoch"] / recipe["batch_size"])
     rate = rates(recipe["schedule"], steps, recipe["epochs"] * steps).tolist()
     labels_at = {step: [label for label in checkpoints if checkpoints[label] == step] for step in checkpoints.values()}
-    objective = _objective(recipe["distillation"], teacher)
+    loop = _Loop(recipe, resident, steps, rate, labels_at, _objective(recipe["distillation"], teacher), processes)
+    network = processes.parallel(progress.model, resident.device)
     pixels = recipe["batch_size"] * resident.info.image_size**2
     if progress.epoch == 0:
         for label in labels_at.get(0, []):
@@ -87,13 +101,13 @@ def train(
     while progress.epoch < recipe["epochs"] and progress.diverged is None:
         epoch = progress.epoch + 1
         with small_batches(pixels, resident.device):
-            outcome = _train_epoch(recipe, resident, progress, epoch, steps, rate, objective, labels_at)
+            outcome = loop.epoch(network, progress, epoch)
         progress.diverged = outcome.diverged
         for label, step, state in outcome.states:
             if progress.diverged is None or (step < progress.diverged["step"] and is_finite(state)):
                 save(label, state)
         due = epoch == recipe["epochs"] or epoch % recipe["evaluate_every"] == 0
-        test = _evaluate(progress.model, resident) if due and progress.diverged is None else None
+        test = _evaluate(progress.model, resident, processes) if due and progress.diverged is None else None
         progress.epoch = epoch
         progress.history.add(
             step=epoch * steps,
@@ -103,8 +117,26 @@ def train(
             train_accuracy=outcome.accuracy,
             test_loss=test and test.loss,
             test_accuracy=test and test.accuracy,
+            test_top5_accuracy=test and test.top5_accuracy,
         )
         after_epoch(progress)
+
+
+def check_shares(recipe: dict, processes: Processes) -> None:
+    """Refuse what several processes cannot train together.
+
+    Raises
+    ------
+    InputError : a batch has fewer images than there are processes; a part is frozen for a time.
+    """
+    last = recipe["samples_per_epoch"] % recipe["batch_size"] or recipe["batch_size"]
+    if min(last, recipe["batch_size"]) < processes.count:
+        raise InputError(
+            f"a batch of {min(last, recipe['batch_size'])} images cannot be shared by {processes.count} processes; "
+            "train with fewer, or with a batch_size and samples_per_epoch that leave no such batch"
+        )
+    if recipe["freeze"] and not processes.alone:
+        raise InputError("a run that freezes a part for a time is trained by one process; give it one GPU")
 
 
 @dataclass
@@ -117,33 +149,69 @@ class _Epoch:
     diverged: dict | None
 
 
-def _train_epoch(recipe, resident, progress, epoch, steps, rate, objective, labels_at) -> _Epoch:
-    """One epoch of updates. Logits and labels stay on the device until its end: no update waits for a number."""
-    model, optimizer = progress.model.train(), progress.optimizer
-    # Dropout draws from the global generator, so it too is a function of (seed, epoch).
-    torch.manual_seed(generator(recipe["seed"], "dropout", epoch).initial_seed())
-    frozen = recipe["freeze"]
-    outputs, targets, states = [], [], []
-    step = (epoch - 1) * steps
-    batches = epoch_batches(
-        resident, recipe["seed"], epoch, recipe["batch_size"], recipe["samples_per_epoch"], recipe["augment"]
-    )
-    for images, labels in batches:
-        if frozen and step in (0, (epoch - 1) * steps, frozen["steps"]):
-            optimizers.freeze(part(model, frozen["part"]), step < frozen["steps"])
-        with autocast(resident.device):
-            logits = _logits(model, images)
-        loss = objective(logits.float(), images, labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizers.set_rate(optimizer, rate[step])
-        optimizer.step()
-        step += 1
-        outputs.append(logits.detach())
-        targets.append(labels)
-        for label in labels_at.get(step, ()):
-            states.append((label, step, {name: tensor.clone() for name, tensor in model.state_dict().items()}))
-    return _summarise(recipe, model, steps, step, outputs, targets, states)
+@dataclass(frozen=True)
+class _Loop:
+    """What all epochs of a training share; `steps` is their length and `rate` has an entry for every step."""
+
+    recipe: dict
+    resident: TrainingData
+    steps: int
+    rate: list[float]
+    labels_at: dict[int, list[str]]
+    objective: Callable[[Tensor, Tensor, Tensor], Tensor]
+    processes: Processes
+
+    def epoch(self, network: nn.Module, progress: Progress, epoch: int) -> _Epoch:
+        """One epoch of updates. Metrics stay on the device until its end: no update waits for a number."""
+        recipe, share = self.recipe, self.processes.share
+        model, optimizer = progress.model, progress.optimizer
+        network.train()
+        # Dropout draws from the global generator, so it too is a function of (seed, epoch).
+        torch.manual_seed(generator(recipe["seed"], "dropout", epoch, *share.key).initial_seed())
+        frozen, states, metrics = recipe["freeze"], [], EpochMetrics()
+        first = step = (epoch - 1) * self.steps
+        batches = self.resident.epoch_batches(
+            recipe["seed"], epoch, recipe["batch_size"], recipe["samples_per_epoch"], recipe["augment"],
+            image_side(recipe["image_sides"], epoch), share,
+        )  # fmt: skip
+        for images, labels in batches:
+            if frozen and step in (0, first, frozen["steps"]):
+                optimizers.freeze(part(model, frozen["part"]), step < frozen["steps"])
+            with autocast(self.resident.device):
+                logits = _logits(network, images)
+            whole = min(recipe["batch_size"], recipe["samples_per_epoch"] - (step - first) * recipe["batch_size"])
+            loss = self.processes.part_of(self.objective(logits.float(), images, labels), len(labels), whole)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizers.set_rate(optimizer, self.rate[step])
+            optimizer.step()
+            step += 1
+            metrics.add(logits, labels)
+            for label in self.labels_at.get(step, ()):
+                states.append((label, step, {name: tensor.clone() for name, tensor in model.state_dict().items()}))
+        return self._summary(metrics, is_finite(model.state_dict()), first, states)
+
+    def _summary(self, metrics: EpochMetrics, finite: Tensor, first: int, states: list) -> _Epoch:
+        """Read the metrics of the epoch that began with step `first`.
+
+        Weights that an update made non-finite show in the next update's loss, so only those of the epoch's end are
+        checked.
+        """
+        loss, accuracy, bad, finite = metrics.read(finite, self.processes)
+        diverged = None
+        if bad is not None:
+            diverged = {"step": first + bad + 1, "reason": "the training loss became non-finite"}
+        elif not finite:
+            diverged = {"step": first + self.steps, "reason": "the weights became non-finite"}
+        return _Epoch(loss, accuracy, states, diverged and {**diverged, "epoch": diverged["step"] / self.steps})
+
+
+def image_side(phases: list[list[int]] | None, epoch: int) -> int | None:
+    """The size of training images in epoch 1, 2, ... of phases [[epochs, side], ...]; None for their own, always."""
+    if phases is None:
+        return None
+    ends = itertools.accumulate(epochs for epochs, _ in phases)
+    return next(side for end, (_, side) in zip(ends, phases, strict=True) if epoch <= end)
 
 
 def _logits(model: nn.Module, images: Tensor) -> Tensor:
@@ -158,35 +226,15 @@ def _logits(model: nn.Module, images: Tensor) -> Tensor:
         ) from None
 
 
-def _summarise(recipe: dict, model: nn.Module, steps: int, last: int, outputs: list, targets: list, states: list):
-    """Read the metrics of the epoch that ended with step `last` from the device: once.
-
-    Weights that an update made non-finite show in the next update's loss, so only those of the epoch's end are checked.
-    """
-    logits, labels = torch.cat(outputs).float(), torch.cat(targets)
-    losses = F.cross_entropy(logits, labels, reduction="none").double()
-    correct = (logits.argmax(1) == labels).sum()
-    facts = [losses.mean(), losses.isfinite().all(), is_finite(model.state_dict()), correct]
-    loss, finite_losses, finite_weights, hits = torch.stack([fact.double() for fact in facts]).tolist()
-    diverged = None
-    if not finite_losses:
-        image = int((~losses.isfinite()).nonzero()[0])
-        step = last - steps + image // recipe["batch_size"] + 1
-        diverged = {"step": step, "epoch": step / steps, "reason": "the training loss became non-finite"}
-    elif not finite_weights:
-        diverged = {"step": last, "epoch": last / steps, "reason": "the weights became non-finite"}
-    return _Epoch(loss, 100.0 * hits / len(labels), states, diverged)
-
-
 def is_finite(state: dict[str, Tensor]) -> Tensor:
     """Whether all values of a state are finite, as a scalar on its device."""
     return torch.stack([tensor.isfinite().all() for tensor in state.values()]).all()
 
 
-def _evaluate(model: nn.Module, resident: ResidentData):
+def _evaluate(model: nn.Module, resident: TrainingData, processes: Processes):
     model.eval()
     with autocast(resident.device):
-        return evaluate(model, resident, "test")
+        return evaluate(model, resident, "test", share=processes.share, total=processes.total)
 
 
 def autocast(device: torch.device) -> torch.autocast:

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from workflow_scripts.datasets.resident import ResidentData
+from workflow_scripts.datasets.opened import TrainingData
+from workflow_scripts.datasets.sampling import WHOLE, Share
 
 
 @dataclass(frozen=True)
@@ -16,11 +17,13 @@ class Totals:
 
     loss_sum : sum of the cross-entropy of every image, in nats (no L2 term).
     correct : number of images whose largest logit is the label's.
+    in_top5 : number of images where it is among the five largest (or all, where there are fewer classes).
     count : number of images.
     """
 
     loss_sum: float
     correct: int
+    in_top5: int
     count: int
 
     @property
@@ -33,27 +36,35 @@ class Totals:
         """Share of correct images, in percent."""
         return 100.0 * self.correct / self.count
 
+    @property
+    def top5_accuracy(self) -> float:
+        """Share of images whose label is among the five largest logits, in percent."""
+        return 100.0 * self.in_top5 / self.count
+
 
 @torch.inference_mode()
 def evaluate(
     forward: Callable[[Tensor], Tensor],
-    resident: ResidentData,
+    resident: TrainingData,
     split: str,
     batch_size: int = 1000,
     limit: int | None = None,
+    share: Share = WHOLE,
+    total: Callable[[Tensor], Tensor] = lambda sums: sums,
 ) -> Totals:
     """Evaluate `forward` on un-augmented images of one split, the first `limit` of them where it is given.
 
     Parameters
     ----------
     forward : maps normalised images (b, c, h, w) to logits (b, classes); in eval mode where that matters.
+    share, total : for several processes: the batches of this one, and what adds up a tensor over all of them.
     """
-    loss_sum = torch.zeros((), dtype=torch.float64, device=resident.device)
-    correct = torch.zeros((), dtype=torch.int64, device=resident.device)
-    count = 0
-    for images, labels in resident.batches(split, batch_size, limit):
+    sums, count = torch.zeros(3, dtype=torch.float64, device=resident.device), 0
+    for images, labels in resident.batches(split, batch_size, limit, share):
         logits = forward(images).float()
-        loss_sum += F.cross_entropy(logits, labels, reduction="sum").double()
-        correct += (logits.argmax(1) == labels).sum()
+        loss = F.cross_entropy(logits, labels, reduction="sum")
+        hits = logits.topk(min(5, logits.shape[1])).indices == labels[:, None]
+        sums += torch.stack([loss, hits[:, 0].sum(), hits.sum()])
         count += len(labels)
-    return Totals(loss_sum.item(), int(correct.item()), count)
+    loss_sum, correct, in_top5, count = total(torch.cat([sums, sums.new_tensor([count])])).tolist()
+    return Totals(loss_sum, int(correct), int(in_top5), int(count))

@@ -4,13 +4,17 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-COLUMNS = ("step", "epoch", "learning_rate", "train_loss", "train_accuracy", "test_loss", "test_accuracy")
+COLUMNS = (
+    "step", "epoch", "learning_rate",
+    "train_loss", "train_accuracy", "test_loss", "test_accuracy", "test_top5_accuracy",
+)  # fmt: skip
 METRICS = {
     "learning_rate": ("train", "learning_rate"),
     "train_loss": ("train", "loss"),
     "train_accuracy": ("train", "accuracy"),
     "test_loss": ("test", "loss"),
     "test_accuracy": ("test", "accuracy"),
+    "test_top5_accuracy": ("test", "top5_accuracy"),
 }
 
 
@@ -29,7 +33,7 @@ class History:
         self.rows.append([float("nan") if values[name] is None else float(values[name]) for name in COLUMNS])
 
     def tensor(self) -> Tensor:
-        """All rows, (epochs, 7) float64, for a snapshot."""
+        """All rows, (epochs, columns) float64, for a snapshot."""
         return torch.tensor(self.rows, dtype=torch.float64).reshape(-1, len(COLUMNS))
 
     def table(self, run: str) -> pd.DataFrame:

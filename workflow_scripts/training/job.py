@@ -13,7 +13,10 @@ from workflow_scripts.datasets.arrays import read_description
 from workflow_scripts.recipes.canonical import canonical, fingerprint
 from workflow_scripts.recipes.merge import merge
 from workflow_scripts.training.log import EpochLog, say
+from workflow_scripts.training.processes import Processes
 from workflow_scripts.training.store import Store
+
+ALONE = Processes()
 
 
 @dataclass(frozen=True)
@@ -48,13 +51,17 @@ class Settings:
     snapshot_seconds: float = 60.0
     scale: str = ""
     threads: int = 1
+    workers: int = 0
 
 
 class Trainer:
-    """Runs jobs one after the other in one process; the data that they share is loaded once."""
+    """Runs jobs one after the other; the data that they share is loaded once.
 
-    def __init__(self, settings: Settings):
-        self.settings = settings
+    processes : those that train each job together. The first of them locks the store, and it alone writes.
+    """
+
+    def __init__(self, settings: Settings, processes: Processes = ALONE):
+        self.settings, self.processes = settings, processes
         self._resident = None
 
     @property
@@ -85,8 +92,8 @@ class Trainer:
         """
         digests = read_description(self.settings.data).sha256
         store = Store(self.settings.store, job.id, {"recipe": job.recipe, "data": digests})
-        with store.locked(wait):
-            if missing(store, job):
+        with store.locked(wait) if self.processes.first else contextlib.nullcontext():
+            if self.processes.agree(self.processes.first and missing(store, job)):
                 self._train(store, job, teacher)
         return store
 
@@ -102,7 +109,7 @@ class Trainer:
         teacher = self._teacher(job, teacher_path, resident)
         tensors, done = store.snapshot() or ({}, {"epoch": 0, "attempts": [], "diverged": None, "saved": []})
         if not resumable(job, done):
-            say(f"{job.id}: a checkpoint that was not saved before is asked for; training anew")
+            self._say(f"{job.id}: a checkpoint that was not saved before is asked for; training anew")
             tensors, done = {}, {"epoch": 0, "attempts": [], "diverged": None, "saved": []}
         while True:
             recipe = merge(job.recipe, job.recipe["fallback"]) if done["attempts"] else job.recipe
@@ -112,13 +119,19 @@ class Trainer:
             self._run(store, job, recipe, progress, done, resident, teacher)
             if progress.diverged is None or job.recipe["fallback"] is None or done["attempts"]:
                 break
-            say(f"{job.id}: diverged at step {progress.diverged['step']}; going on with the fallback")
-            shutil.rmtree(store.folder / "checkpoints", ignore_errors=True)
+            self._say(f"{job.id}: diverged at step {progress.diverged['step']}; going on with the fallback")
+            if self.processes.first:
+                shutil.rmtree(store.folder / "checkpoints", ignore_errors=True)
             tensors, done = (
                 {},
                 {"epoch": 0, "attempts": [{"run": job.id, **progress.diverged}], "diverged": None, "saved": []},
             )
         self._conclude(store, job, progress.history, progress.diverged, done["attempts"], done["seconds"])
+        self.processes.agree(True)  # that it is finished
+
+    def _say(self, line: str) -> None:
+        if self.processes.first:
+            say(line)
 
     def _run(self, store, job, recipe, progress, done, resident, teacher) -> None:
         from workflow_scripts.models import checkpoints
@@ -134,8 +147,8 @@ class Trainer:
             saved.append(label)
 
         def seconds() -> float | None:
-            """Of this training in all processes, less what a kill undid; None where an earlier one did not tell."""
-            return None if before is None else before + time.monotonic() - began
+            """Of all devices, less what kills undid; None where an earlier process did not tell."""
+            return None if before is None else before + (time.monotonic() - began) * self.processes.count
 
         def after_epoch(progress) -> None:
             nonlocal last
@@ -146,13 +159,17 @@ class Trainer:
                 store.save_snapshot(progress.tensors(), {**facts, "saved": saved, "seconds": seconds()})
                 last = time.monotonic()
 
-        engine.train(recipe, resident, progress, job.checkpoints, save, after_epoch, teacher)
+        if not self.processes.first:
+            save = after_epoch = _nothing
+        engine.train(recipe, resident, progress, job.checkpoints, save, after_epoch, teacher, self.processes)
         done["seconds"] = seconds()
 
     def _conclude(
         self, store: Store, job: Job, history, diverged: dict | None, attempts: list[dict], seconds: float | None = None
     ) -> None:
-        """Write the tidy table and mark the run as finished; `seconds` are those that its last attempt took."""
+        """Write the tidy table and mark the run as finished; `seconds` are those of its last attempt."""
+        if not self.processes.first:
+            return
         from workflow_scripts.evidence import provenance
         from workflow_scripts.evidence.tables import write_table
         from workflow_scripts.training.device import device_name
@@ -170,7 +187,7 @@ class Trainer:
             provenance.collect(
                 scale=self.settings.scale,
                 data=job.recipe["data"],
-                device=device_name(self._data().device),
+                device=device_name(self._data().device, self.processes.count),
                 seeds=[job.recipe["seed"]],
                 fingerprints=[job.id],
                 recipe=job.recipe,
@@ -183,12 +200,12 @@ class Trainer:
         if self._resident is None:
             import torch
 
-            from workflow_scripts.datasets.arrays import load
-            from workflow_scripts.datasets.resident import ResidentData
+            from workflow_scripts.datasets.opened import open_data
             from workflow_scripts.training.device import choose_device
 
             torch.set_num_threads(self.settings.threads)
-            self._resident = ResidentData(load(self.settings.data), choose_device(self.settings.device))
+            device = choose_device(self.settings.device)
+            self._resident = open_data(self.settings.data, device, self.settings.workers)
         return self._resident
 
     def _teacher(self, job: Job, path: Path | None, resident):
@@ -202,6 +219,10 @@ class Trainer:
             checkpoints.load(path), resident.info, job.recipe["distillation"]["teacher"]["model"]
         )
         return network.to(resident.device).eval().requires_grad_(False)
+
+
+def _nothing(*_: object) -> None:
+    """What the processes after the first save and tell."""
 
 
 def missing(store: Store, job: Job) -> bool:

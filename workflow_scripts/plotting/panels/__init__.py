@@ -11,7 +11,7 @@ Each module has
 `table` is the path of a tidy table, relative to where the workflow runs. Every kind takes `kind` and `title`.
 
 training_curve      a metric against time, for several runs
-    metric          accuracy, loss or learning_rate
+    metric          accuracy, top5_accuracy, loss or learning_rate
     split           test (default) or train; the learning rate has no split
     x               epoch (default) or step
     log_y, x_limits, y_limits

@@ -1,0 +1,65 @@
+"""A prepared data set on a device: what trainings and analyses ask of it, and the way to one."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from workflow_scripts.datasets.arrays import PreparedInfo, load, read_description
+from workflow_scripts.datasets.sampling import WHOLE, Share
+
+
+class TrainingData(Protocol):
+    """Images of two splits, "train" and "test", that come in normalised batches on one device.
+
+    info : the prepared data set's. device : where the batches lie.
+    """
+
+    info: PreparedInfo
+    device: torch.device
+
+    def count(self, split: str) -> int:
+        """Number of images of a split."""
+
+    def batches(
+        self, split: str, batch_size: int, limit: int | None = None, share: Share = WHOLE
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield normalised images (b, c, h, w) and labels (b,) un-augmented, in the stored order.
+
+        Parameters
+        ----------
+        limit : stop after the first `limit` images; the whole split where it is None.
+        share : yield every `share.count`-th batch alone.
+        """
+
+    def epoch_batches(
+        self, seed: int, epoch: int, batch_size: int, samples: int, augment: bool, side: int | None = None,
+        share: Share = WHOLE,
+    ) -> Iterator[tuple[Tensor, Tensor]]:  # fmt: skip
+        """Yield the normalised images (b, c, h, w) and labels (b,) of one epoch; the last batch may be smaller.
+
+        Parameters
+        ----------
+        samples : images in the epoch.
+        augment : whether images are moved at random as their data set is augmented.
+        side : size in pixels that images are resized to; their own where it is None.
+        share : yield this part of every batch alone.
+        """
+
+
+def open_data(folder: str | Path, device: torch.device, workers: int = 0) -> TrainingData:
+    """A prepared data set: arrays in the device's memory, or pictures that `workers` processes decode.
+
+    Raises
+    ------
+    InputError : the folder is no prepared data set, or does not fit into the device's memory.
+    """
+    if read_description(Path(folder)).form == "pictures":
+        from workflow_scripts.datasets.streamed import StreamedData  # brings torchvision, which arrays do not need
+
+        return StreamedData(folder, device, workers)
+    from workflow_scripts.datasets.resident import ResidentData
+
+    return ResidentData(load(folder), device)

@@ -1,0 +1,139 @@
+"""A folder of pictures as a source, in the usual form train/<class>/*.JPEG and val/<class>/*.JPEG.
+
+Pictures stay where they are and are decoded as they are needed: preparing lists them, with their sizes in bytes, and a
+listing that differs is another data set. Neither torch nor pandas is imported here, since the sizes of a data set are
+read while planning.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workflow_scripts.base.errors import InputError
+from workflow_scripts.datasets.registry import AUGMENTATION, INFO, DatasetInfo, own_settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SPLITS = {"train": "train", "test": "val"}  # the papers test on the validation set
+ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # as torchvision's ImageFolder
+LISTING = "pictures.parquet"
+# Of ImageNet's training pictures, as everyone normalises with them (torchvision's reference training).
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+SIDE = 224  # pixels, where a folder of one's own says nothing
+
+
+def is_picture_folder(folder: Path) -> bool:
+    """Whether a source is meant to be one, and not a directory of arrays."""
+    return (folder / "train").is_dir() or (folder / "val").is_dir()
+
+
+def info_of_pictures(folder: Path, name: str) -> DatasetInfo:
+    """Count classes and pictures of a folder of one's own; its optional dataset.yaml may set image_size and flip.
+
+    Raises
+    ------
+    InputError : a split is missing or empty, or the splits have other classes.
+    """
+    classes = class_names(folder, name)
+    own = own_settings(folder, {"image_size": SIDE, "flip": True}, {"image_size": (8, 1024)})
+    counts = {
+        split: sum(1 for label in classes for _ in files_in(folder / below / label)) for split, below in SPLITS.items()
+    }
+    return DatasetInfo(name=name, channels=3, classes=len(classes), crop_padding=0, form="pictures", **counts, **own)
+
+
+def class_names(folder: Path, name: str) -> list[str]:
+    """The classes of a picture folder in alphabetical order, which numbers them.
+
+    Raises
+    ------
+    InputError : a split is missing, or the splits have other classes.
+    """
+    found = {}
+    for below in SPLITS.values():
+        if not (folder / below).is_dir():
+            raise InputError(f"{folder / below} of {name} is missing; pictures lie in train/<class> and val/<class>")
+        found[below] = sorted(entry.name for entry in os.scandir(folder / below) if entry.is_dir())
+    if found["train"] != found["val"] or len(found["train"]) < 2:
+        alone = sorted(set(found["train"]) ^ set(found["val"]))
+        told = f"{', '.join(alone[:3])} is in one alone" if alone else f"there are {len(found['train'])} of them"
+        raise InputError(f"{folder}: train and val must have the same classes, two at least, but {told}")
+    return found["train"]
+
+
+def files_in(folder: Path) -> Iterator[os.DirEntry]:
+    """The pictures of a class."""
+    return (entry for entry in os.scandir(folder) if entry.name.lower().endswith(ENDINGS))
+
+
+def listing(folder: Path, name: str) -> "pd.DataFrame":
+    """All pictures, in a fixed order: columns split, file (below the folder), label (0, 1, ...) and bytes.
+
+    Raises
+    ------
+    InputError : a class without pictures, or an empty file; every problem is told.
+    """
+    import pandas as pd
+
+    rows, problems = [], []
+    for split, below in SPLITS.items():
+        for label, of_class in enumerate(class_names(folder, name)):
+            found = sorted((entry.name, entry.stat().st_size) for entry in files_in(folder / below / of_class))
+            rows += [(split, f"{below}/{of_class}/{file}", label, size) for file, size in found]
+            problems += [f"{below}/{of_class}/{file} is empty; copy it again" for file, size in found if not size]
+            if not found:
+                problems.append(f"{below}/{of_class} holds no picture ({', '.join(ENDINGS)})")
+    if problems:
+        raise InputError.together(f"{folder} cannot be used as {name}", problems)
+    return pd.DataFrame(rows, columns=["split", "file", "label", "bytes"])
+
+
+def source_info(folder: Path, name: str, listed: "pd.DataFrame") -> DatasetInfo:
+    """The registry's info for a registered data set, which the pictures must fit, and what they say for one's own.
+
+    Raises
+    ------
+    InputError : the pictures are not as many as those of the registered data set.
+    """
+    if name not in INFO:
+        return info_of_pictures(folder, name)
+    info, counts = INFO[name], listed["split"].value_counts()
+    if (counts["train"], counts["test"], listed["label"].max() + 1) != (info.train, info.test, info.classes):
+        raise InputError(
+            f"{folder} holds {counts['train']} + {counts['test']} pictures of {listed['label'].max() + 1} classes, but "
+            f"{name} has {info.train} + {info.test} of {info.classes}; give data of your own a name of its own"
+        )
+    if (folder / AUGMENTATION).exists():
+        raise InputError(f"{folder / AUGMENTATION} would change {name}; remove it or give the data a name of its own")
+    return info
+
+
+def digest(listed: "pd.DataFrame") -> str:
+    """SHA-256 of the listing: another file, label or size is another data set."""
+    hashed = hashlib.sha256()
+    for column in listed.columns:
+        hashed.update("\n".join(listed[column].astype(str)).encode())
+    return hashed.hexdigest()
+
+
+def read_listing(prepared: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Files (n,) and labels (n,) int64 of each split of a prepared picture folder.
+
+    Raises
+    ------
+    InputError : the listing is missing or damaged.
+    """
+    import pandas as pd
+
+    try:
+        listed = pd.read_parquet(prepared / LISTING)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{prepared / LISTING} cannot be read ({error}); prepare the data set again") from None
+    return {
+        split: (rows["file"].to_numpy(str), rows["label"].to_numpy(np.int64)) for split, rows in listed.groupby("split")
+    }
