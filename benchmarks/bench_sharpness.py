@@ -94,9 +94,7 @@ def sharpness(data: ImageData, steps: int) -> Comparison:
     """Of a ResNet-18 of width 1/8."""
     resident = ResidentData(data)
     model = trained(1 / 8, resident)
-    batches = functools.partial(
-        resident.epoch_batches, 0, batch_size=BATCH, samples=data.info.train, augment=False
-    )
+    batches = functools.partial(resident.epoch_batches, 0, batch_size=BATCH, samples=data.info.train, augment=False)
 
     def ours(dtype: torch.dtype = torch.float32) -> tuple[float, float]:
         found = keskar_sharpness(model, resident, batches, EPSILON, steps, LEARNING_RATE, MOMENTUM, dtype=dtype)
