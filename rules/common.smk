@@ -64,8 +64,8 @@ def word(text: object) -> str:
 
 
 # How jobs compute, which changes no result and is therefore no parameter of theirs: every job's shell knows
-# `compute GPUS STAGE ARGUMENTS`, which leases that many devices, or shares of them, for the stage to see alone; with several
-# of them it starts a process for each, and these train together.
+# `compute GPUS STAGE ARGUMENTS`, which leases that many devices, or shares of them, for the stage to see alone. With
+# several devices it starts a process for each, and these train together.
 # (Snakemake formats the prefix like any shell command, hence the doubled braces.)
 shell.prefix(
     # Jobs use the interpreter that runs Snakemake and the package beside this file, wherever they are started.
