@@ -9,7 +9,7 @@ from pathlib import Path
 
 from workflow_scripts.base.arguments import add_resuming, add_running, read_json, results_folder
 from workflow_scripts.base.stage import run
-from workflow_scripts.training.job import Job, Settings, Trainer, export
+from workflow_scripts.training.job import Job, Settings, Trainer
 
 EXAMPLE = {
     "recipe": {
@@ -37,7 +37,7 @@ def read_job(text: str) -> Job:
 
     Raises
     ------
-    InputError : it is no JSON mapping, or lacks a key that `EXAMPLE` has.
+    InputError : it is no JSON mapping, lacks a key that `EXAMPLE` has, or trains for no epochs or on no images.
     """
     document = read_json(text, tuple(EXAMPLE))
     return Job(read_json(json.dumps(document["recipe"]), tuple(EXAMPLE["recipe"])), document["checkpoints"])
@@ -73,7 +73,7 @@ def main() -> None:
     given = parser.parse_args()
     job, results = read_job(given.job), results_folder(given, given.out)
     trainer = Trainer(settings(given, given.out))
-    export(trainer.finish(job, given.teacher or job.teacher(results / "runs")), job, given.out)
+    trainer.finish(job, given.teacher or job.teacher(results / "runs"), given.out)
     if trainer.warm:
         trainer.finish_others(pack_of(job, results / "packs" / f"{given.scale}.json"), results / "runs")
 
