@@ -30,11 +30,11 @@ MEASURED = tuple(f"{kind}/*/{kind}.parquet" for kind in ANALYSES)
 DRAWN = ("*/*/*/notebook.html",)
 # The kinds of kill: what counts the work done there, and the longest wait, in seconds, after a victim was chosen.
 KINDS = {
-    "training": (TRAINED, 4.0),
+    "training": (TRAINED, 3.0),
     "checkpoint writing": (TRAINED, 0.0),
-    "evaluation": (MEASURED, 6.0),
+    "evaluation": (MEASURED, 3.0),
     "notebook rendering": (DRAWN, 4.0),
-    "Snakemake": ((*TRAINED, *MEASURED, *DRAWN), 12.0),
+    "Snakemake": ((*TRAINED, *MEASURED, *DRAWN), 10.0),
 }
 HOWS = (signal.SIGTERM, signal.SIGKILL)
 
@@ -64,7 +64,7 @@ class Harness:
         kinds = [kind for kind in KINDS if self.total[kind]]
         self.planned: dict[str, list[tuple[float, signal.Signals]]] = {kind: [] for kind in kinds}
         for number in range(self.kills):
-            kind, how = kinds[number % len(kinds)], HOWS[number // len(kinds) % 2]
+            kind, how = kinds[number % len(kinds)], HOWS[(number + number // len(kinds) + 1) % 2]
             self.planned[kind].append((self.chance.uniform(0.0, 0.9), how))
         for moments in self.planned.values():
             moments.sort(reverse=True)  # the next one is the last
@@ -79,6 +79,10 @@ class Harness:
         """Whether the next kill of this kind may come."""
         moments = self.planned.get(kind)
         return bool(moments) and self.work(self.directory, kind) >= int(moments[-1][0] * self.total[kind])
+
+    def urgent(self, kind: str) -> bool:
+        """Whether as many kills are still to come as there are victims."""
+        return self.total[kind] - self.work(self.directory, kind) <= len(self.planned[kind])
 
     # --- one run of Snakemake after the other ---
 
@@ -165,7 +169,7 @@ class Harness:
         if victim not in candidates:
             self.condemned.pop(kind, None)
             if candidates:
-                wait = self.chance.uniform(0.0, KINDS[kind][1])
+                wait = self.chance.uniform(0.0, KINDS[kind][1] / (4 if self.urgent(kind) else 1))
                 self.condemned[kind] = self.chance.choice(candidates), time.monotonic() + wait
             return None
         if time.monotonic() < moment:
@@ -242,7 +246,7 @@ def main() -> None:
         print(f"{harness.runs} runs of Snakemake in {(time.monotonic() - started) / 60:.0f} minutes")
         if found := harness.problems():
             sys.exit("\n".join(["What is wrong:", *found]))
-        print("Every table, checkpoint and picture is that of the uninterrupted run; no lock, no half a file is left.")
+        print("Every table, checkpoint and plotted value is that of the uninterrupted run; no lock, no half a file is left.")
 
 
 if __name__ == "__main__":
