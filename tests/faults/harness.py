@@ -246,9 +246,7 @@ def main() -> None:
         print(f"{harness.runs} runs of Snakemake in {(time.monotonic() - started) / 60:.0f} minutes")
         if found := harness.problems():
             sys.exit("\n".join(["What is wrong:", *found]))
-        print(
-            "All tables, checkpoints and plotted values are those of the uninterrupted run; no lock and no half a file is left."
-        )
+        print("All tables, checkpoints and plotted values are those of the uninterrupted run; no lock, no half a file.")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pyarrow as pa
 from workflow_scripts.evidence.tables import KINDS, read_table
 
 NO_RESULTS = ("store", "logs", "packs")
-COMPARED = (".parquet", ".safetensors", ".csv", ".json", ".tex", ".md")
+COMPARED = (".parquet", ".safetensors", ".csv", ".tex", ".md")
 KIND_OF_FILE = {"curve.parquet": "path", "points.parquet": "plane_points"}
 
 
@@ -33,7 +33,7 @@ def differences(results: Path, reference: Path) -> list[str]:
 
 
 def compared(results: Path) -> set[str]:
-    """The files to compare, relative to the results: numbers; pictures and notebooks tell the commit or the time."""
+    """The files to compare, relative to the results: numbers; pictures and notebooks tell commits and times."""
     paths = (path.relative_to(results) for path in results.rglob("*") if path.suffix in COMPARED and path.is_file())
     return {str(path) for path in paths if path.parts[0] not in NO_RESULTS and not path.name.startswith(".")}
 
