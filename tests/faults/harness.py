@@ -64,8 +64,9 @@ class Harness:
         kinds = [kind for kind in KINDS if self.total[kind]]
         self.planned: dict[str, list[tuple[float, signal.Signals]]] = {kind: [] for kind in kinds}
         for number in range(self.kills):
-            kind, how = kinds[number % len(kinds)], HOWS[(number + number // len(kinds) + 1) % 2]
-            self.planned[kind].append((self.chance.uniform(0.0, 0.9), how))
+            turn, index = divmod(number, len(kinds))
+            # Both signals by turns for each kind, and from kind to kind.
+            self.planned[kinds[index]].append((self.chance.uniform(0.0, 0.9), HOWS[(turn + index + 1) % 2]))
         for moments in self.planned.values():
             moments.sort(reverse=True)  # the next one is the last
         self.condemned: dict[str, tuple[Process, float]] = {}
