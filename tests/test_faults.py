@@ -231,6 +231,17 @@ def test_a_finished_file_that_was_damaged_is_made_again_when_its_run_is_asked_fo
     same_run(out, finish(JOB, tiny, tmp_path / "fresh"))
 
 
+def test_a_curve_that_was_trained_before_has_its_rows_in_the_same_order(tiny, ends, tmp_path):
+    recipe = {**CURVE, "epochs": 10, "save": [2, 10]}  # by name, 10 comes first
+    given = command("curve", recipe, tiny, tmp_path / "curve" / "x", "--start", ends[0], "--end", ends[1])
+    tables = []
+    for _ in range(2):
+        assert call_stage("curve", *given)[0] == 0
+        tables.append(read_table(tmp_path / "curve" / "x" / "curve.parquet", "path").frame)
+        shutil.rmtree(tmp_path / "curve")
+    assert tables[0].equals(tables[1])
+
+
 def damaged_bends(curve, folder, change):
     """A copy of a curve's folder with other bends."""
     shutil.copytree(curve, folder)
