@@ -155,7 +155,13 @@ def write_packs(ids) -> None:
     """Tell the trainings which runs of this invocation they may do in one process."""
     wanted = set(ids)
     packs = [[PLAN.runs[id].job() for id in pack if id in wanted] for pack in PLAN.packs()]
-    write_text(PATHS.packs(SCALE), canonical([pack for pack in packs if len(pack) > 1]))
+    try:
+        write_text(PATHS.packs(SCALE), canonical([pack for pack in packs if len(pack) > 1]))
+    except OSError as error:  # it is the first file that is written there
+        raise WorkflowError(
+            f"{PATHS.results} cannot be written ({error.strerror}); make room or get the right to, or name another "
+            "place: --config results=PLACE"
+        ) from None
 
 
 def curves_of(wildcards) -> dict[str, str]:

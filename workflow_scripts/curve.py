@@ -12,11 +12,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import save_file
 
 from workflow_scripts.base.arguments import add_resuming, parser, read_json, results_folder
 from workflow_scripts.base.errors import InputError
-from workflow_scripts.base.files import whole_file
 from workflow_scripts.base.stage import run
 from workflow_scripts.evidence.dependencies import divergence, with_fallbacks
 from workflow_scripts.evidence.tables import write_table
@@ -29,7 +27,7 @@ from workflow_scripts.recipes.canonical import fingerprint
 from workflow_scripts.recipes.identity import curve_training
 from workflow_scripts.training.log import EpochLog
 from workflow_scripts.training.store import Store, digest
-from workflow_scripts.workbench import Workbench, describe
+from workflow_scripts.workbench import Workbench, describe, weights
 
 EXAMPLE = {
     "form": "polygonal",
@@ -61,7 +59,7 @@ def main() -> None:
         return
     bench = Workbench.of(given, recipe)
     flat = FlatModel(bench.network(given.start, recipe.get("model")))
-    start, end = (flat.from_state(checkpoints.load(path).state) for path in (given.start, given.end))
+    start, end = (weights(flat, path) for path in (given.start, given.end))
     state = trained(bench, flat, start, end, given)
     table = evaluated(bench, flat, start, end, state)
     status = with_fallbacks(status_of(recipe, state), [given.start, given.end])
@@ -127,8 +125,7 @@ def status_of(recipe: dict, state: CurveState) -> dict | None:
 
 def write_outputs(out: Path, table: pd.DataFrame, saved: dict, status: dict | None, provenance: dict) -> None:
     """Write curve.parquet and bends.safetensors."""
-    with whole_file(out / "bends.safetensors") as temporary:
-        save_file({f"epoch-{epoch}": bends.cpu().contiguous() for epoch, bends in saved.items()}, temporary)
+    checkpoints.write(out / "bends.safetensors", {f"epoch-{epoch}": bends for epoch, bends in saved.items()})
     write_table(out / "curve.parquet", table, "path", status, provenance)
 
 

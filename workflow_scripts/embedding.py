@@ -17,7 +17,7 @@ from workflow_scripts.evidence.tables import write_table
 from workflow_scripts.landscape.flat import FlatModel
 from workflow_scripts.models import checkpoints
 from workflow_scripts.representation.embedding import embed
-from workflow_scripts.workbench import describe, middle_bend
+from workflow_scripts.workbench import describe, middle_bend, weights
 
 EXAMPLE = {"perplexity": 5, "seed": 0}
 
@@ -40,16 +40,11 @@ def main() -> None:
         return
     first = checkpoints.load(next(iter(trained.values())))
     flat = FlatModel(checkpoints.restore(first, read_description(given.data), recipe.get("model")))
-    vectors = {name: functools.partial(mode, flat, path) for name, path in trained.items()}
+    vectors = {name: functools.partial(weights, flat, path) for name, path in trained.items()}
     vectors |= {name: bend for name, (bend, _) in bends.items() if bend is not None}
     table = embed(list(vectors.values()), list(vectors), recipe["perplexity"], recipe["seed"])
     table["kind"] = ["mode" if name in trained else "bend" for name in vectors]
     write_table(out, table, "embedding", with_fallbacks(status, trained.values()), provenance)
-
-
-def mode(flat: FlatModel, path: Path) -> torch.Tensor:
-    """A mode as a vector (D,)."""
-    return flat.from_state(checkpoints.load(path).state)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,7 @@ from workflow_scripts.evidence.tables import write_table
 from workflow_scripts.landscape.flat import FlatModel
 from workflow_scripts.landscape.planes import Plane, evaluate_plane
 from workflow_scripts.landscape.tidy import tidy
-from workflow_scripts.models import checkpoints
-from workflow_scripts.workbench import Workbench, describe, middle_bend
+from workflow_scripts.workbench import Workbench, describe, middle_bend, weights
 
 EXAMPLE = {"side": 21, "margin": 0.2, "images": None}
 METHODS = ("affine", "linear")
@@ -37,7 +36,7 @@ def main() -> None:
         return
     bench = Workbench.of(given, recipe)
     flat = FlatModel(bench.network(given.start, recipe.get("model")))
-    ends = [flat.from_state(checkpoints.load(path).state) for path in (given.start, given.end)]
+    ends = [weights(flat, path) for path in (given.start, given.end)]
     plane = Plane.through(*ends, bend.to(bench.device))
     names = [label_of(path) for path in (given.start, given.end)]
     points = projected(plane, flat, names, epochs_below(given.iterates) if given.iterates else {})
@@ -57,9 +56,9 @@ def projected(plane: Plane, flat: FlatModel, names: list[str], iterates: dict[in
         for method in METHODS
     ]
     for epoch, path in iterates.items():
-        weights = flat.from_state(checkpoints.load(path).state)
+        iterate = weights(flat, path)
         for method in METHODS:
-            place = plane.project(weights, method)._asdict()
+            place = plane.project(iterate, method)._asdict()
             rows.append({"kind": "iterate", "label": f"w{epoch}", "epoch": epoch, **place, "method": method})
     return pd.DataFrame(rows)
 

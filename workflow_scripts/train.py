@@ -10,7 +10,7 @@ from pathlib import Path
 
 from workflow_scripts.base.arguments import add_resuming, add_running, read_json, results_folder
 from workflow_scripts.base.stage import run
-from workflow_scripts.training.job import Job, Settings, Trainer, export
+from workflow_scripts.training.job import Job, Settings, Trainer
 from workflow_scripts.training.processes import joined
 
 EXAMPLE = {
@@ -40,7 +40,7 @@ def read_job(text: str) -> Job:
 
     Raises
     ------
-    InputError : it is no JSON mapping, or lacks a key that `EXAMPLE` has.
+    InputError : it is no JSON mapping, lacks a key that `EXAMPLE` has, or trains for no epochs or on no images.
     """
     document = read_json(text, tuple(EXAMPLE))
     return Job(read_json(json.dumps(document["recipe"]), tuple(EXAMPLE["recipe"])), document["checkpoints"])
@@ -77,9 +77,7 @@ def main() -> None:
     job, results = read_job(given.job), results_folder(given, given.out)
     with joined(given.device) as processes:
         trainer = Trainer(settings(given, given.out), processes)
-        store = trainer.finish(job, given.teacher or job.teacher(results / "runs"))
-    if processes.first:
-        export(store, job, given.out)
+        trainer.finish(job, given.teacher or job.teacher(results / "runs"), given.out)
     if trainer.warm and processes.alone:
         trainer.finish_others(pack_of(job, results / "packs" / f"{given.scale}.json"), results / "runs")
 

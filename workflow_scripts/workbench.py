@@ -1,6 +1,7 @@
 """What the analysis stages share: the data on its device, networks from checkpoints, and where a table came from."""
 
 import argparse
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.opened import TrainingData, open_data
 from workflow_scripts.evidence import provenance
 from workflow_scripts.evidence.tables import read_table
+from workflow_scripts.landscape.flat import FlatModel
 from workflow_scripts.models import checkpoints
 from workflow_scripts.recipes.canonical import fingerprint
 from workflow_scripts.training.device import choose_device, device_name, float32_only
@@ -53,6 +55,20 @@ class Workbench:
         return describe(self.recipe, self.scale, device_name(self.device), **more)
 
 
+def weights(flat: FlatModel, checkpoint: Path) -> Tensor:
+    """The point (D,) of weight space that a checkpoint holds.
+
+    Raises
+    ------
+    InputError : it cannot be read, or is one of another model.
+    """
+    loaded = checkpoints.load(checkpoint)
+    try:
+        return flat.from_state(loaded.state)
+    except InputError as error:
+        raise InputError(f"{loaded} is a checkpoint of another model: {error}") from None
+
+
 def middle_bend(curve: Path) -> tuple[Tensor | None, dict | None]:
     """The middle bend (D,) of a curve as it was last saved; or None and the status, where a training diverged.
 
@@ -62,7 +78,7 @@ def middle_bend(curve: Path) -> tuple[Tensor | None, dict | None]:
 
     Raises
     ------
-    InputError : a file is missing or damaged, or no bend was saved.
+    InputError : a file is missing or damaged, holds something else than bends, or no bend was saved.
     """
     table = read_table(curve / "curve.parquet", "path")
     if table.diverged:
@@ -73,8 +89,15 @@ def middle_bend(curve: Path) -> tuple[Tensor | None, dict | None]:
         raise InputError(f"{curve / 'bends.safetensors'} cannot be read ({error}); find the curve again") from None
     if not bends:
         raise InputError(f"{curve / 'bends.safetensors'} holds no bend; find the curve with an epoch to save")
+    if strange := [name for name, bend in bends.items() if not _is_bends(name, bend)]:
+        raise InputError(f"{curve / 'bends.safetensors'} holds {strange[0]!r}, which is no bends; find the curve again")
     last = bends[max(bends, key=lambda label: int(label.removeprefix("epoch-")))]
     return last[len(last) // 2], None
+
+
+def _is_bends(name: str, tensor: Tensor) -> bool:
+    """Whether a tensor can be the bends (bends, D) of an epoch."""
+    return bool(re.fullmatch(r"epoch-\d+", name)) and tensor.dim() == 2 and tensor.is_floating_point()
 
 
 def describe(recipe: dict, scale: str, device: str | None = None, **more) -> dict:

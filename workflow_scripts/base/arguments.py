@@ -8,6 +8,10 @@ import yaml
 
 from workflow_scripts.base.errors import InputError
 
+# What recipes count; nothing of it can be less than one.
+COUNTS = {"epochs", "batch_size", "samples_per_epoch", "evaluate_every"}
+COUNTS |= {"points", "side", "steps", "draws", "max_iterations"}
+
 
 def parser(module: str, description: str, example: dict) -> argparse.ArgumentParser:
     """A stage's parser with --recipe, --out and the arguments of `add_running`.
@@ -74,7 +78,7 @@ def read_json(text: str, needed: tuple[str, ...]) -> dict:
 
     Raises
     ------
-    InputError : it is no JSON mapping, or lacks one of the keys `needed`.
+    InputError : it is no JSON mapping, lacks one of the keys `needed`, or counts something by less than 1.
     """
     try:
         document = json.loads(Path(text).read_text(encoding="utf-8") if text.endswith(".json") else text)
@@ -86,4 +90,7 @@ def read_json(text: str, needed: tuple[str, ...]) -> dict:
         raise InputError(f"{text[:80]!r} is not a JSON mapping; --help shows an example")
     if missing := [key for key in needed if key not in document]:
         raise InputError(f"the JSON lacks {', '.join(missing)}; --help shows an example")
+    for key in COUNTS.intersection(needed):
+        if type(document[key]) is not int or document[key] < 1:
+            raise InputError(f"{key} is {document[key]!r} in the JSON; it must be a whole number of at least 1")
     return document

@@ -14,7 +14,9 @@ def run(main: Callable[[], None]) -> None:
     except InputError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
-        if error.filename is None and error.errno is None:
+        if error.errno is None:
             raise
-        where = f" at {os.fspath(error.filename)}" if error.filename is not None else ""
-        sys.exit(f"error: {error.strerror}{where}; nothing half-written was left behind, so mend this and run again")
+        place = error.filename2 or error.filename  # of a copy, the target
+        where = f" at {os.fspath(place)}" if place is not None else ""
+        what = os.strerror(error.errno)
+        sys.exit(f"error: {what}{where}; nothing half-written was left behind, so mend this and run again")

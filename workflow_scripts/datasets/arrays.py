@@ -41,7 +41,7 @@ class ImageData:
 
 
 def load(folder: str | Path) -> ImageData:
-    """Memory-map a prepared folder. Cheap: headers and sizes are checked, the pixels are not read.
+    """Memory-map a prepared folder. Cheap: headers, sizes and labels are checked, the pixels are not read.
 
     Raises
     ------
@@ -61,6 +61,8 @@ def load(folder: str | Path) -> ImageData:
                 f"{folder / file} is {array.dtype} of shape {array.shape}, "
                 f"but {DESCRIPTION} says {np.dtype(dtype)} of shape {shape}"
             )
+        elif file.startswith("y") and (strange := array[(array < 0) | (array >= info.classes)]).size:
+            problems.append(f"{folder / file} has the label {strange[0]}, but the classes are 0 to {info.classes - 1}")
         arrays.append(array)
     if problems:
         raise InputError.together(f"{folder} cannot be used; prepare {info.name} again", problems)

@@ -59,7 +59,8 @@ class CurveState:
         """The state that `to_tensors` told of."""
         epoch, diverged = tensors["progress"].tolist()
         saved = {int(name[6:]): bends for name, bends in tensors.items() if name.startswith("saved-")}
-        return cls(epoch, tensors["bends"], tensors["momentum"], saved, bool(diverged))
+        # A file keeps no order of its tensors, and the rows of the curve's table follow it.
+        return cls(epoch, tensors["bends"], tensors["momentum"], dict(sorted(saved.items())), bool(diverged))
 
 
 def train_curve(

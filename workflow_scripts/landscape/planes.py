@@ -46,8 +46,11 @@ class Plane:
 
         Raises
         ------
-        InputError : the points are not finite, two of them coincide, or the three lie on one line.
+        InputError : the points are of different models or not finite, two coincide, or the three lie on one line.
         """
+        if len(sizes := {len(point) for point in (a, b, c)}) > 1:
+            counts = " and ".join(map(str, sorted(sizes)))
+            raise InputError(f"a plane needs points of one model, not {counts} weights; give the curve of these ends")
         points = torch.stack([a, b, c]).double()
         if not points.isfinite().all():
             raise InputError("a plane needs finite weights; leave out the point whose training diverged")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialised
 from torch import Tensor, nn
 
 from workflow_scripts.base.errors import InputError
@@ -45,14 +45,19 @@ def save(path: str | os.PathLike, state: dict[str, Tensor], description: dict) -
     state : tensors on any device and in any memory format; some may share memory.
     description : JSON data; see `Checkpoint`.
     """
-    # safetensors takes neither strided nor shared memory, so every tensor is copied plainly.
+    write(path, state, {"description": json.dumps(description, sort_keys=True)})
+
+
+def write(path: str | os.PathLike, tensors: dict[str, Tensor], header: dict[str, str] | None = None) -> None:
+    """Write named tensors, on any device and in any memory format, as one whole safetensors file."""
+    # safetensors takes neither strided nor shared memory, so every tensor is copied plainly. Its own way to a file
+    # hides what the system says of a full disk, and leaves a temporary file of any name when it is killed.
     plain = {
         name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
-        for name, tensor in state.items()
+        for name, tensor in tensors.items()
     }
-    header = {"description": json.dumps(description, sort_keys=True)}
     with whole_file(path) as temporary:
-        save_file(plain, temporary, metadata=header)
+        temporary.write_bytes(serialised(plain, header))
 
 
 def load(path: str | os.PathLike, allow_non_finite: bool = False) -> Checkpoint:

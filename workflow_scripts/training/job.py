@@ -1,14 +1,13 @@
 """One training job from its recipe to its outputs: resume, fall back where declared, and leave everything whole."""
 
 import contextlib
-import os
 import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from workflow_scripts.base.errors import InputError
-from workflow_scripts.base.files import link_or_copy, whole_directory, write_text
+from workflow_scripts.base.files import link_or_copy, whole_directory, whole_file, write_text
 from workflow_scripts.datasets.arrays import read_description
 from workflow_scripts.recipes.canonical import canonical, fingerprint
 from workflow_scripts.recipes.merge import merge
@@ -78,12 +77,14 @@ class Trainer:
             with contextlib.suppress(InputError, BlockingIOError):
                 self.finish(job, job.teacher(runs), wait=False)
 
-    def finish(self, job: Job, teacher: Path | None = None, wait: bool = True) -> Store:
+    def finish(self, job: Job, teacher: Path | None = None, out: Path | None = None, wait: bool = True) -> Store:
         """Train a job to its end in the store, unless that has been done.
 
         Parameters
         ----------
         teacher : checkpoint to distil, for recipes with distillation.
+        out : folder for the outputs. They are given while nobody else works on this run, since the job of a workflow
+            that was killed goes on and may end beside the one that took its place.
         wait : for another process that works on the same run.
 
         Raises
@@ -93,8 +94,10 @@ class Trainer:
         digests = read_description(self.settings.data).sha256
         store = Store(self.settings.store, job.id, {"recipe": job.recipe, "data": digests})
         with store.locked(wait) if self.processes.first else contextlib.nullcontext():
-            if self.processes.agree(self.processes.first and missing(store, job)):
+            if self.processes.agree(self.processes.first and _lacking(store, job)):
                 self._train(store, job, teacher)
+            if out is not None and self.processes.first:
+                export(store, job, out)
         return store
 
     def _train(self, store: Store, job: Job, teacher_path: Path | None) -> None:
@@ -179,8 +182,9 @@ class Trainer:
             status = {"state": "diverged", "run": job.id, **diverged}
         if attempts:
             status["attempts"] = attempts
+        table = store.folder / "metrics.parquet"
         write_table(
-            store.folder / "metrics.parquet",
+            table,
             history.table(job.id),
             "metrics",
             status,
@@ -194,7 +198,7 @@ class Trainer:
                 seconds=seconds,
             ),
         )
-        store.finish(status)
+        store.finish(status, table, *(store.folder / "checkpoints").glob("*.safetensors"))
 
     def _data(self):
         if self._resident is None:
@@ -223,6 +227,15 @@ class Trainer:
 
 def _nothing(*_: object) -> None:
     """What the processes after the first save and tell."""
+
+
+def _lacking(store: Store, job: Job) -> bool:
+    """Whether a job is to be trained, in full where what the store holds of it is damaged."""
+    # The outputs are further names of the store's files, so what damages one of them damages it here too.
+    if damaged := store.damaged():
+        say(f"{job.id}: {', '.join(damaged)} in {store.folder} is damaged or missing; training anew")
+        store.begin_anew()
+    return missing(store, job)
 
 
 def missing(store: Store, job: Job) -> bool:
@@ -270,6 +283,5 @@ def export(store: Store, job: Job, out: Path) -> None:
     write_text(out / "recipe.json", canonical(job.recipe) + "\n")
     table = out / "metrics.parquet"
     table.unlink(missing_ok=True)
-    temporary = out / f".metrics.{os.getpid()}.part"
-    link_or_copy(store.folder / "metrics.parquet", temporary)
-    temporary.replace(table)
+    with whole_file(table) as temporary:
+        link_or_copy(store.folder / "metrics.parquet", temporary)

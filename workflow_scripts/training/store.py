@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workflow_scripts.base.files import whole_file, write_text
+from workflow_scripts.base.files import write_text
 from workflow_scripts.recipes.canonical import canonical
 
 if TYPE_CHECKING:
@@ -53,8 +53,7 @@ class Store:
                 half.unlink()
             known = self.folder / "identity.json"
             if not known.exists() or known.read_text() != self.identity:
-                self.clear()
-                write_text(known, self.identity)
+                self.begin_anew()
             yield self
 
     @contextlib.contextmanager
@@ -65,15 +64,26 @@ class Store:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             yield
 
-    def clear(self) -> None:
+    def begin_anew(self) -> None:
         """Forget all work."""
         for path in self.folder.iterdir():
             if path.name != "lock":
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
+        write_text(self.folder / "identity.json", self.identity)
 
-    def finish(self, status: dict) -> None:
-        """Mark the work as finished; everything else stands by now."""
+    def finish(self, status: dict, *files: Path) -> None:
+        """Mark the work as finished; everything else stands by now. The checksums of its `files` are kept."""
+        sums = {str(path.relative_to(self.folder)): digest(path) for path in files}
+        write_text(self.folder / "checksums.json", canonical(sums))
         write_text(self.folder / "finished.json", canonical(status))
+
+    def damaged(self) -> list[str]:
+        """Those of the finished work's files that are no longer what was written; none where it is not finished."""
+        known = self.folder / "checksums.json"
+        if self.finished() is None or not known.exists():
+            return []
+        sums = json.loads(known.read_text()).items()
+        return [name for name, sum in sums if not (self.folder / name).exists() or digest(self.folder / name) != sum]
 
     def finished(self) -> dict | None:
         """The status that the work ended with, or None where it is still to be done."""
@@ -82,11 +92,9 @@ class Store:
 
     def save_snapshot(self, tensors: "dict[str, Tensor]", progress: dict) -> None:
         """Replace the snapshot, whole: named tensors and a JSON `progress`."""
-        from safetensors.torch import save_file
+        from workflow_scripts.models.checkpoints import write
 
-        with whole_file(self.folder / "snapshot.safetensors") as temporary:
-            plain = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
-            save_file(plain, temporary, metadata={"progress": json.dumps(progress)})
+        write(self.folder / "snapshot.safetensors", tensors, {"progress": json.dumps(progress)})
 
     def snapshot(self) -> "tuple[dict[str, Tensor], dict] | None":
         """The last snapshot, or None; one that cannot be read is as good as none, since it can be computed again."""
