@@ -18,7 +18,8 @@ def problems(directory: Path, reference: Path) -> list[str]:
     return [
         *differences(directory / "results", reference / "results"),
         *(f"{path} is still locked" for path in held(directory)),
-        *(f"{path} is half a file" for path in directory.rglob("*.part")),
+        # Not in the folder of temporary files, where a notebook that was killed leaves its own.
+        *(f"{path} is half a file" for part in ("results", "data") for path in (directory / part).rglob("*.part")),
     ]
 
 
