@@ -135,13 +135,18 @@ def contents_of(wildcards) -> list[str]:
     ]
 
 
-def cores_for(data: str) -> int:
-    """What a job on this data set computes with: a core, and one for each process that decodes pictures."""
-    return 1 + WORKERS if PLAN.scale.info(data).form == "pictures" else 1
+def cores_for(data: str, processes: int = 1) -> int:
+    """What a job on this data set computes with: a core for each process, and one for each that decodes its pictures."""
+    return processes * (1 + WORKERS if PLAN.scale.info(data).form == "pictures" else 1)
+
+
+def data_of(wildcards) -> str:
+    """The data set of a run."""
+    return PLAN.runs[wildcards.id].recipe["data"]
 
 
 def gpus_for(data: str) -> int:
-    """GPUs that train one run on this data set together."""
+    """GPUs that train one run on this data set together, each with a process of its own; 0 where there is none."""
     return GPU and config["training"]["gpus"].get(data, 1)
 
 

@@ -14,7 +14,7 @@ onstart:
 
 rule train:
     input:
-        data=lambda wildcards: PATHS.dataset(PLAN.runs[wildcards.id].recipe["data"]),
+        data=lambda wildcards: PATHS.dataset(data_of(wildcards)),
         teacher=lambda wildcards: teachers_of(wildcards.id),
     output:
         metrics=PATHS.metrics("{id}"),
@@ -26,9 +26,9 @@ rule train:
         LOGS / "train" / "{id}.benchmark.tsv"
     conda:
         ENVIRONMENT
-    threads: lambda wildcards: cores_for(PLAN.runs[wildcards.id].recipe["data"])
+    threads: lambda wildcards: cores_for(data_of(wildcards), max(1, gpus_for(data_of(wildcards))))
     resources:
-        gpu=lambda wildcards: gpus_for(PLAN.runs[wildcards.id].recipe["data"]),
+        gpu=lambda wildcards: gpus_for(data_of(wildcards)),
         mem_mb=memory,
         runtime="12h",
     params:

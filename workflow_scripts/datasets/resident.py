@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.arrays import ImageData
+from workflow_scripts.datasets.normalisation import Normalisation
 from workflow_scripts.datasets.sampling import WHOLE, Share, epoch_indices, generator, positions
 
 CHUNK = 2048  # images that are gathered, moved and normalised in one go
@@ -42,17 +43,11 @@ class ResidentData:
                 f"the {size:.0f} MiB of {self.info.name} do not fit into the free memory of {self.device}; "
                 "free it or run on the CPU"
             ) from None
-        mean, std = (torch.tensor(v, dtype=torch.float64).view(1, -1, 1, 1) for v in (self.info.mean, self.info.std))
-        self._scale = (1 / (255 * std)).float().to(self.device)
-        self._offset = (-mean / std).float().to(self.device)
+        self.normalise = Normalisation(self.info, self.device)
 
     def count(self, split: str) -> int:
         """As `TrainingData.count`."""
         return len(self.y[split])
-
-    def normalise(self, batch: Tensor) -> Tensor:
-        """Bytes (b, c, h, w) → (byte / 255 - mean) / std, float32, channels-last."""
-        return batch.to(torch.float32, memory_format=torch.channels_last).mul_(self._scale).add_(self._offset)
 
     def augment(self, batch: Tensor, shift: Tensor, flip: Tensor) -> Tensor:
         """Pad with black, crop back at `shift`, then mirror where `flip`: one gather for the whole batch.

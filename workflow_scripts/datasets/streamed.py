@@ -11,6 +11,7 @@ from torchvision.transforms import v2
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.arrays import PreparedInfo, read_description
+from workflow_scripts.datasets.normalisation import Normalisation
 from workflow_scripts.datasets.pictures import read_listing
 from workflow_scripts.datasets.sampling import WHOLE, Share, epoch_indices, generator, positions
 
@@ -31,8 +32,7 @@ class StreamedData:
         self.info: PreparedInfo = read_description(Path(prepared))
         self.device, self.workers = torch.device(device), workers
         self._listed = read_listing(Path(prepared))
-        mean, std = (torch.tensor(value).view(1, -1, 1, 1) for value in (self.info.mean, self.info.std))
-        self._scale, self._offset = (1 / (255 * std)).to(self.device), (-mean / std).to(self.device)
+        self.normalise = Normalisation(self.info, self.device)
 
     def count(self, split: str) -> int:
         """As `TrainingData.count`."""
@@ -83,10 +83,6 @@ class StreamedData:
                 raise InputError(batch)
             images, numbers = (tensor.to(self.device, non_blocking=True) for tensor in batch)
             yield self.normalise(images), numbers
-
-    def normalise(self, batch: Tensor) -> Tensor:
-        """Bytes (b, c, h, w) → (byte / 255 - mean) / std, float32, channels-last."""
-        return batch.to(torch.float32, memory_format=torch.channels_last).mul_(self._scale).add_(self._offset)
 
 
 def augmentation(side: int, flip: bool) -> v2.Transform:
