@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from test_resume import finish, job_arguments, leftovers, same_run
 from test_workflow import NASTY, Site, snakemake
 
-from tests.faults.harness import HOWS, KINDS, Harness, undisturbed
+from tests.faults.harness import KINDS, Harness, undisturbed
 from tests.faults.verdict import differences, problems
 from workflow_scripts.base.files import MACHINE, whole_directory, write_text
 from workflow_scripts.datasets.prepare import prepare
