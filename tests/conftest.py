@@ -169,3 +169,14 @@ def call_stage(name, *arguments):
 @pytest.fixture
 def stage():
     return call_stage
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory, tiny_source):
+    """A checkout with a tiny paper, and its directory in which it has been run to its end."""
+    from test_workflow import Site, snakemake
+
+    made = Site(tmp_path_factory.mktemp("site"), tiny_source)
+    done = snakemake(*made.targets(), "--cores", "1", root=made.root, directory=made.directory)
+    assert done.returncode == 0, done.stderr
+    return made

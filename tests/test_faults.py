@@ -17,7 +17,7 @@ import pytest
 from conftest import CURVE, call_stage, small_recipe
 from safetensors.torch import load_file, save_file
 from test_resume import finish, job_arguments, leftovers, same_run
-from test_workflow import NASTY, Site, snakemake
+from test_workflow import NASTY, snakemake
 
 from tests.faults.harness import KINDS, Harness, undisturbed
 from tests.faults.verdict import differences, problems
@@ -359,15 +359,6 @@ def test_unicode_spaces_quotes_and_semicolons_in_every_path(tiny_source, tmp_pat
 
 
 # --- two at once -----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory, tiny_source):
-    """A checkout with a tiny paper, and its directory in which it has been run to its end."""
-    made = Site(tmp_path_factory.mktemp("site"), tiny_source)
-    done = snakemake(*made.targets(), "--cores", "1", root=made.root, directory=made.directory)
-    assert done.returncode == 0, done.stderr
-    return made
 
 
 def started(site, directory, results):

@@ -223,15 +223,6 @@ class Site:
         return [*map(plan.paths.metrics, plan.runs), *curves]
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory, tiny_source):
-    """The tiny paper, run to its end."""
-    made = Site(tmp_path_factory.mktemp("site"), tiny_source)
-    done = snakemake(*made.targets(), "--cores", "1", root=made.root, directory=made.directory)
-    assert done.returncode == 0, done.stderr
-    return made
-
-
 def results(site):
     return site.directory / NASTY
 

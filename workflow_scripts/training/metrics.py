@@ -25,13 +25,15 @@ class EpochMetrics:
     labels: list[Tensor] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
     sums: list[Tensor] = field(default_factory=list)
+    held: int = 0
 
     def add(self, logits: Tensor, labels: Tensor) -> None:
         """A step's logits (b, classes) and labels (b,)."""
         self.logits.append(logits.detach())
         self.labels.append(labels)
         self.sizes.append(len(labels))
-        if sum(map(len, self.logits)) * logits.shape[1] > HELD:
+        self.held += logits.numel()
+        if self.held > HELD:
             self._sum()
 
     def _sum(self) -> None:
@@ -43,7 +45,7 @@ class EpochMetrics:
         first = torch.where(bad.any(), bad.double().argmax() + before, NEVER)
         hits = (logits.argmax(1) == labels).sum()
         self.sums.append(torch.stack([losses.sum(), hits.double(), first.double()]))
-        self.logits, self.labels = [], []
+        self.logits, self.labels, self.held = [], [], 0
 
     def read(self, finite: Tensor, processes: Processes) -> tuple[float, float, int | None, bool]:
         """Over all processes: mean loss (nats), accuracy (percent), the first step, 0, 1, ..., whose loss is not finite
