@@ -15,13 +15,13 @@ from torch.utils.data import DataLoader
 
 from benchmarks.images import Pictures, digits, usual_transform
 from benchmarks.pairs import Comparison, timed
-from workflow_scripts.datasets.arrays import ImageData
-from workflow_scripts.datasets.resident import ResidentData
+from workflow_scripts.datasets.images.arrays import ImageData
+from workflow_scripts.datasets.images.in_memory import InMemoryData
 from workflow_scripts.landscape.curves import GRID, evaluate_curve, point
 from workflow_scripts.landscape.flat import FlatModel
 from workflow_scripts.landscape.planes import Plane, evaluate_plane
 from workflow_scripts.models import build
-from workflow_scripts.models.initialise import initialise
+from workflow_scripts.models.vision.initialise import initialise
 
 SIDE = 7
 SPEC = {"width": 0.125, "dropout": 0.0, "smallest_side": 2}  # as the demo has them
@@ -85,7 +85,7 @@ def comparisons(
     name: str, data: ImageData, batch_size: int, usual_batch_size: int, points: np.ndarray = GRID, side: int = SIDE
 ) -> Iterator[Comparison]:
     """A curve and a plane of one network."""
-    resident = ResidentData(data)
+    in_memory = InMemoryData(data)
     spec = {"name": name, **SPEC}
     flat = FlatModel(initialise(build(spec, data.info), seed=0))
     modes = [flat.from_state(initialise(build(spec, data.info), seed=seed).state_dict()) for seed in range(3)]
@@ -93,7 +93,7 @@ def comparisons(
     on_curve = states(flat, (point(control_points, t) for t in points))
     yield comparison(
         f"{name} on digits, a curve of {len(points)} points",
-        lambda: evaluate_curve(flat, control_points, resident, points, batch_size=batch_size),
+        lambda: evaluate_curve(flat, control_points, in_memory, points, batch_size=batch_size),
         lambda: usual_losses(spec, data, on_curve, usual_batch_size),
     )
     plane = Plane.through(*modes)
@@ -101,7 +101,7 @@ def comparisons(
     on_plane = states(flat, (plane.point(a, b) for a in x for b in y))
     yield comparison(
         f"{name} on digits, a plane of {side} x {side} points",
-        lambda: evaluate_plane(flat, plane, resident, side, batch_size=batch_size),
+        lambda: evaluate_plane(flat, plane, in_memory, side, batch_size=batch_size),
         lambda: usual_losses(spec, data, on_plane, usual_batch_size),
     )
 

@@ -15,25 +15,25 @@ from torch.utils.data import DataLoader, Subset
 
 from benchmarks.images import Pictures, digits, usual_transform
 from benchmarks.pairs import Comparison, timed
-from workflow_scripts.datasets.arrays import ImageData
-from workflow_scripts.datasets.resident import ResidentData
+from workflow_scripts.datasets.images.arrays import ImageData
+from workflow_scripts.datasets.images.in_memory import InMemoryData
 from workflow_scripts.datasets.sampling import epoch_indices
 from workflow_scripts.landscape.fisher import draw_labels, fisher_score
 from workflow_scripts.landscape.sharpness import keskar_sharpness
 from workflow_scripts.models import build
-from workflow_scripts.models.initialise import initialise
+from workflow_scripts.models.vision.initialise import initialise
 
 EPSILON, LEARNING_RATE, MOMENTUM, BATCH = 1e-4, 1e-3, 0.9, 50
 DRAWS = 10
 
 
-def trained(width: float, resident: ResidentData) -> nn.Module:
+def trained(width: float, in_memory: InMemoryData) -> nn.Module:
     """A ResNet-18 after two quick epochs: somewhere down the slope."""
-    model = initialise(build({"name": "resnet18", "width": width}, resident.info), seed=0)
+    model = initialise(build({"name": "resnet18", "width": width}, in_memory.info), seed=0)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
-    count = len(resident.y["train"])
+    count = len(in_memory.y["train"])
     for epoch in (1, 2):
-        for images, labels in resident.epoch_batches(1, epoch, BATCH, count, augment=False):
+        for images, labels in in_memory.epoch_batches(1, epoch, BATCH, count, augment=False):
             optimizer.zero_grad()
             F.cross_entropy(model(images), labels).backward()
             optimizer.step()
@@ -92,12 +92,12 @@ def usual_fisher(model: nn.Module, images: Tensor, drawn: Tensor) -> float:
 
 def sharpness(data: ImageData, steps: int) -> Comparison:
     """Of a ResNet-18 of width 1/8."""
-    resident = ResidentData(data)
-    model = trained(1 / 8, resident)
-    batches = functools.partial(resident.epoch_batches, 0, batch_size=BATCH, samples=data.info.train, augment=False)
+    in_memory = InMemoryData(data)
+    model = trained(1 / 8, in_memory)
+    batches = functools.partial(in_memory.epoch_batches, 0, batch_size=BATCH, samples=data.info.train, augment=False)
 
     def ours(dtype: torch.dtype = torch.float32) -> tuple[float, float]:
-        found = keskar_sharpness(model, resident, batches, EPSILON, steps, LEARNING_RATE, MOMENTUM, dtype=dtype)
+        found = keskar_sharpness(model, in_memory, batches, EPSILON, steps, LEARNING_RATE, MOMENTUM, dtype=dtype)
         return found.loss, found.ascended_loss
 
     def usual(dtype: torch.dtype = torch.float32) -> tuple[float, float]:
@@ -111,9 +111,9 @@ def sharpness(data: ImageData, steps: int) -> Comparison:
 
 def fisher(data: ImageData, images: int) -> Comparison:
     """Of a ResNet-18 of width 1/16; timed to a relative 1e-3 of the eigenvalue."""
-    resident = ResidentData(data)
-    model = trained(1 / 16, resident)
-    batches = functools.partial(resident.batches, "train", images, images)
+    in_memory = InMemoryData(data)
+    model = trained(1 / 16, in_memory)
+    batches = functools.partial(in_memory.batches, "train", images, images)
 
     def ours() -> float:
         return fisher_score(model, batches, DRAWS).value

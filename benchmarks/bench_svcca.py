@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from benchmarks.images import digits
 from benchmarks.pairs import Comparison, timed
-from workflow_scripts.datasets.resident import ResidentData
+from workflow_scripts.datasets.images.in_memory import InMemoryData
 from workflow_scripts.models import build
-from workflow_scripts.models.layers import operations
+from workflow_scripts.models.vision.layers import operations
 from workflow_scripts.representation.activations import record
 from workflow_scripts.representation.similarity import compare
 from workflow_scripts.representation.svcca import svcca
@@ -23,10 +23,10 @@ from workflow_scripts.representation.svcca import svcca
 TOLERANCE = 1e-8
 
 
-def networks(resident: ResidentData, width: float) -> tuple[nn.Module, nn.Module]:
+def networks(in_memory: InMemoryData, width: float) -> tuple[nn.Module, nn.Module]:
     """Two VGG-11-BN for the data, of different initial weights."""
     torch.manual_seed(0)
-    return tuple(build({"name": "vgg11_bn", "width": width}, resident.info) for _ in "ab")
+    return tuple(build({"name": "vgg11_bn", "width": width}, in_memory.info) for _ in "ab")
 
 
 def leading(x: Tensor) -> Tensor:
@@ -47,15 +47,15 @@ def usual_pair(a: Tensor, b: Tensor) -> float:
     )
 
 
-def usual_matrix(resident: ResidentData, net_a: nn.Module, net_b: nn.Module, images: int) -> list[float]:
-    layers_a, layers_b = (record(net, operations(net), resident, images).values() for net in (net_a, net_b))
+def usual_matrix(in_memory: InMemoryData, net_a: nn.Module, net_b: nn.Module, images: int) -> list[float]:
+    layers_a, layers_b = (record(net, operations(net), in_memory, images).values() for net in (net_a, net_b))
     return [usual_pair(a, b) for a, b in itertools.product(layers_a, layers_b)]
 
 
-def pair(resident: ResidentData, width: float) -> Comparison:
+def pair(in_memory: InMemoryData, width: float) -> Comparison:
     """The first convolutions of two networks."""
-    images = resident.info.train
-    layers = [record(net, operations(net)[:1], resident, images) for net in networks(resident, width)]
+    images = in_memory.info.train
+    layers = [record(net, operations(net)[:1], in_memory, images) for net in networks(in_memory, width)]
     (a,), (b,) = (layer.values() for layer in layers)
 
     def agree() -> None:
@@ -65,16 +65,16 @@ def pair(resident: ResidentData, width: float) -> Comparison:
     return Comparison(what, lambda: svcca(a, b), lambda: usual_pair(a, b), agree)
 
 
-def matrix(resident: ResidentData, width: float) -> Comparison:
+def matrix(in_memory: InMemoryData, width: float) -> Comparison:
     """All layers of two networks."""
-    images = resident.info.train
-    nets = networks(resident, width)
+    images = in_memory.info.train
+    nets = networks(in_memory, width)
 
     def ours() -> np.ndarray:
-        return compare(*nets, resident, images)["similarity"].to_numpy()
+        return compare(*nets, in_memory, images)["similarity"].to_numpy()
 
     def usual() -> list[float]:
-        return usual_matrix(resident, *nets, images)
+        return usual_matrix(in_memory, *nets, images)
 
     def agree() -> None:
         assert np.abs(ours() - usual()).max() < TOLERANCE
@@ -85,5 +85,5 @@ def matrix(resident: ResidentData, width: float) -> Comparison:
 
 
 def rows(quick: bool = False) -> list[dict]:
-    resident = ResidentData(digits(500 if quick else 1437))
-    return timed([pair(resident, width=0.5), matrix(resident, width=0.0625 if quick else 0.125)])
+    in_memory = InMemoryData(digits(500 if quick else 1437))
+    return timed([pair(in_memory, width=0.5), matrix(in_memory, width=0.0625 if quick else 0.125)])

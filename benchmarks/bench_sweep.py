@@ -43,7 +43,7 @@ def train(jobs: list[dict], pack: int | None, folder: Path) -> Path:
 
     def run(job: dict) -> None:
         out = results / "runs" / fingerprint(job["recipe"])
-        command = [sys.executable, "-m", "workflow_scripts.train", "--job", canonical(job), "--out", str(out)]
+        command = [sys.executable, "-m", "workflow_scripts.stages.train", "--job", canonical(job), "--out", str(out)]
         command += ["--data", str(folder / "digits"), "--scale", "demo", "--device", "cpu"]
         subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
@@ -80,7 +80,7 @@ def sweep(folder: Path, trials: int) -> Comparison:
 def prepared() -> Iterator[Path]:
     """A folder with the prepared digits."""
     with tempfile.TemporaryDirectory(prefix="sweep-") as name:
-        command = [sys.executable, "-m", "workflow_scripts.prepare_data", "digits", "--out", f"{name}/digits"]
+        command = [sys.executable, "-m", "workflow_scripts.stages.prepare_data", "digits", "--out", f"{name}/digits"]
         subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
         yield Path(name)
 

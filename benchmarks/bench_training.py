@@ -28,11 +28,11 @@ from torch.utils.data import DataLoader
 
 from benchmarks.images import Pictures, digits, noise, usual_transform
 from benchmarks.pairs import Comparison, timed
-from workflow_scripts.datasets.arrays import ImageData
-from workflow_scripts.datasets.resident import ResidentData
+from workflow_scripts.datasets.images.arrays import ImageData
+from workflow_scripts.datasets.images.in_memory import InMemoryData
 from workflow_scripts.datasets.sampling import epoch_indices
+from workflow_scripts.runtime.device import choose_device
 from workflow_scripts.training import engine
-from workflow_scripts.training.device import choose_device
 
 # The rate changes no time. With a larger one the unlearnable images blow float32 rounding up beyond the agreement.
 RATE, MOMENTUM, WEIGHT_DECAY = 1e-4, 0.9, 5e-4
@@ -72,12 +72,12 @@ class Ours:
 
     def __init__(self, setting: Setting, device: torch.device):
         self.setting = setting
-        self.resident = ResidentData(setting.data(setting.images), device)
-        self.progress = engine.begin(setting.recipe(setting.images, 1, augment=True), self.resident)
+        self.in_memory = InMemoryData(setting.data(setting.images), device)
+        self.progress = engine.begin(setting.recipe(setting.images, 1, augment=True), self.in_memory)
 
     def epoch(self) -> None:
         recipe = self.setting.recipe(self.setting.images, self.progress.epoch + 1, augment=True)
-        engine.train(recipe, self.resident, self.progress, {}, lambda *_: None, lambda _: None)
+        engine.train(recipe, self.in_memory, self.progress, {}, lambda *_: None, lambda _: None)
 
 
 class Usual:
@@ -86,7 +86,7 @@ class Usual:
     def __init__(self, setting: Setting, device: torch.device):
         data = setting.data(setting.images)
         recipe = setting.recipe(setting.images, 1, augment=True)
-        self.device, self.model = device, usual_model(engine.begin(recipe, ResidentData(data)).model).to(device)
+        self.device, self.model = device, usual_model(engine.begin(recipe, InMemoryData(data)).model).to(device)
         self.optimizer = usual_optimizer(self.model)
         workers = 2 if device.type == "cpu" else min(8, os.cpu_count())
         self.train, self.test = (
@@ -137,11 +137,11 @@ def usual_epoch(model, optimizer, loader: DataLoader, device: torch.device) -> l
 def assert_agreement(setting: Setting, tolerance: float = AGREEMENT) -> None:
     """Five steps by both ways, un-augmented and in the same order, give the same losses."""
     data, cpu = setting.data(STEPS * setting.batch_size), torch.device("cpu")
-    resident = ResidentData(data)
+    in_memory = InMemoryData(data)
     recipe = setting.recipe(setting.batch_size, STEPS, augment=False)  # epochs of one step: their losses are recorded
-    progress = engine.begin(recipe, resident)
+    progress = engine.begin(recipe, in_memory)
     model = usual_model(progress.model)
-    engine.train(recipe, resident, progress, {}, lambda *_: None, lambda _: None)
+    engine.train(recipe, in_memory, progress, {}, lambda *_: None, lambda _: None)
     ours = progress.history.table("ours").query("split == 'train' and metric == 'loss'")["value"]
     order = epoch_indices(data.info.train, recipe["seed"], 1, data.info.train).tolist()
     pictures = Pictures(data.x_train, data.y_train, usual_transform(data.info, augment=False))

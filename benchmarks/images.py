@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision import transforms
 
-from workflow_scripts.datasets.arrays import ImageData, PreparedInfo
+from workflow_scripts.datasets.images.arrays import ImageData, PreparedInfo
 
 
 def digits(train: int = 1437) -> ImageData:

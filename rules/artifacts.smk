@@ -46,7 +46,7 @@ rule figure:
         spec=spec_of,
         caption=lambda wildcards: artifact_of(wildcards).spec["caption"],
     shell:
-        'python -m workflow_scripts.artifact --spec {params.spec:q} --template {input.template:q} --out-dir "$(dirname {output.page:q})" > {log:q} 2>&1'
+        'python -m workflow_scripts.stages.artifact --spec {params.spec:q} --template {input.template:q} --out-dir "$(dirname {output.page:q})" > {log:q} 2>&1'
 
 
 rule table:
@@ -75,7 +75,7 @@ rule table:
         spec=spec_of,
         caption=lambda wildcards: artifact_of(wildcards).spec["caption"],
     shell:
-        'python -m workflow_scripts.artifact --spec {params.spec:q} --template {input.template:q} --out-dir "$(dirname {output.page:q})" > {log:q} 2>&1'
+        'python -m workflow_scripts.stages.artifact --spec {params.spec:q} --template {input.template:q} --out-dir "$(dirname {output.page:q})" > {log:q} 2>&1'
 
 
 for artifact in PLAN.artifacts.values():

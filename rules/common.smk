@@ -12,9 +12,9 @@ sys.path.insert(0, str(ROOT))
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import write_text
-from workflow_scripts.datasets.pictures import SPLITS, is_picture_folder
+from workflow_scripts.datasets.images.pictures import SPLITS, is_picture_folder
 from workflow_scripts.datasets.registry import CHECKSUMS
-from workflow_scripts.lease import devices as gpus
+from workflow_scripts.runtime.lease import devices as gpus
 from workflow_scripts.planning.declarations import with_numbers
 from workflow_scripts.planning.plan import make_plan
 from workflow_scripts.recipes.canonical import canonical
@@ -73,9 +73,9 @@ shell.prefix(
     f"PYTHONPATH={word(ROOT)}; "
     "compute() {{ local together=(); "
     'if (( $1 > 1 )); then together=(-m torch.distributed.run --standalone --nproc-per-node "$1"); fi; '
-    'python -m workflow_scripts.lease --gpus "$1" '
+    'python -m workflow_scripts.runtime.lease --gpus "$1" '
     f"--share {SHARE} {SPREAD}-- "
-    'python "${{together[@]}}" -m "workflow_scripts.$2" "${{@:3}}" '
+    'python "${{together[@]}}" -m "workflow_scripts.stages.$2" "${{@:3}}" '
     f"--device {DEVICE} --threads 1 --workers {WORKERS} --scale {word(SCALE)}; }}}}; "
 )
 

@@ -20,5 +20,5 @@ rule prepare_data:
     params:
         source=lambda wildcards: [f"--source={folder}" for folder in source_of(wildcards)],
     shell:
-        'python -m workflow_scripts.prepare_data {wildcards.data:q} --out "$(dirname {output:q})"'
+        'python -m workflow_scripts.stages.prepare_data {wildcards.data:q} --out "$(dirname {output:q})"'
         " {params.source:q} > {log:q} 2>&1"

@@ -76,12 +76,12 @@ def marked(mark: str) -> list[Process]:
 
 
 def _stage(command: list[str]) -> str:
-    """What a command line runs: `python -m workflow_scripts.STAGE ...`, or a kernel."""
+    """What a command line runs: `python -m workflow_scripts.stages.STAGE ...`, or a kernel."""
     module = command[2] if command[1:2] == ["-m"] and len(command) > 2 else ""
     if module == "ipykernel_launcher":
         return "kernel"
     package, _, stage = module.partition(".")
-    return stage if package == "workflow_scripts" and stage != "lease" else ""
+    return stage.removeprefix("stages.") if package == "workflow_scripts" and stage.startswith("stages.") else ""
 
 
 def _state(pid: int) -> tuple[str, str, str] | None:

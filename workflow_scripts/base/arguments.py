@@ -21,7 +21,7 @@ def parser(module: str, description: str, example: dict) -> argparse.ArgumentPar
     example : a recipe as a user would write it, shown by --help.
     """
     made = argparse.ArgumentParser(
-        prog=f"python -m workflow_scripts.{module}",
+        prog=f"python -m workflow_scripts.stages.{module}",
         description=description,
         epilog=f"example of a recipe: {json.dumps(example)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,

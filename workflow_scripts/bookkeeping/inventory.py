@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from workflow_scripts.base.errors import InputError
-from workflow_scripts.datasets.arrays import read_description
+from workflow_scripts.datasets.images.arrays import read_description
 from workflow_scripts.evidence.provenance import git
 from workflow_scripts.evidence.tables import read_facts
 from workflow_scripts.planning.kinds import OF_TRIALS, RESOLVE
@@ -20,7 +20,7 @@ from workflow_scripts.planning.plan import Plan, make_plan
 from workflow_scripts.recipes import engine
 from workflow_scripts.recipes.canonical import canonical, fingerprint
 from workflow_scripts.recipes.identity import curve_training, measurement
-from workflow_scripts.training.store import Store, digest
+from workflow_scripts.runtime.store import Store, digest
 
 ENGINES = {"run": engine.TRAINING} | {kind: getattr(engine, kind.upper()) for kind in RESOLVE}
 COMMIT = re.compile(r"commit ([0-9a-f]{40})")  # as a notebook tells it

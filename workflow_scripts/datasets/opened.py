@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from workflow_scripts.datasets.arrays import PreparedInfo, load, read_description
+from workflow_scripts.datasets.images.arrays import PreparedInfo, load, read_description
 from workflow_scripts.datasets.sampling import WHOLE, Share
 
 
@@ -57,9 +57,11 @@ def open_data(folder: str | Path, device: torch.device, workers: int = 0) -> Tra
     InputError : the folder is no prepared data set, or does not fit into the device's memory.
     """
     if read_description(Path(folder)).form == "pictures":
-        from workflow_scripts.datasets.streamed import StreamedData  # brings torchvision, which arrays do not need
+        from workflow_scripts.datasets.images.streamed import (
+            StreamedData,  # brings torchvision, which arrays do not need
+        )
 
         return StreamedData(folder, device, workers)
-    from workflow_scripts.datasets.resident import ResidentData
+    from workflow_scripts.datasets.images.in_memory import InMemoryData
 
-    return ResidentData(load(folder), device)
+    return InMemoryData(load(folder), device)

@@ -10,11 +10,11 @@ import numpy as np
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import whole_directory
-from workflow_scripts.datasets import pictures
-from workflow_scripts.datasets.arrays import ARRAYS, DESCRIPTION, PreparedInfo, load
+from workflow_scripts.datasets.images import pictures
+from workflow_scripts.datasets.images.arrays import ARRAYS, DESCRIPTION, PreparedInfo, load
+from workflow_scripts.datasets.images.sources import array_problems, as_images, open_source, sha256
 from workflow_scripts.datasets.publishers import PUBLISHERS, fetch
 from workflow_scripts.datasets.registry import AUGMENTATION, CHECKSUMS, INFO, DatasetInfo
-from workflow_scripts.datasets.sources import array_problems, as_images, open_source, sha256
 
 BLOCK = 1000  # images copied at a time
 MARK = f"# Written by preparing. Read where this folder serves as a source; runs read {DESCRIPTION}.\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from workflow_scripts.base.errors import InputError
-from workflow_scripts.datasets.npy import open_array
+from workflow_scripts.datasets.images.npy import open_array
 
 CHECKSUMS = "SHA256SUMS"
 AUGMENTATION = "dataset.yaml"  # beside one's own arrays, optional: crop_padding and flip

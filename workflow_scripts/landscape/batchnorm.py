@@ -9,7 +9,7 @@ from workflow_scripts.datasets.opened import TrainingData
 
 
 @torch.inference_mode()
-def refresh(model: nn.Module, resident: TrainingData, batch_size: int = 1000, limit: int | None = None) -> None:
+def refresh(model: nn.Module, data: TrainingData, batch_size: int = 1000, limit: int | None = None) -> None:
     """Measure running means and variances anew, in one pass over un-augmented training images in fixed order.
 
     After n images a batch of b enters with momentum b / (n + b), which makes the running values the mean over batches,
@@ -32,7 +32,7 @@ def refresh(model: nn.Module, resident: TrainingData, batch_size: int = 1000, li
         layer.train()
     try:
         seen = 0
-        for images, _ in resident.batches("train", batch_size, limit):
+        for images, _ in data.batches("train", batch_size, limit):
             seen += len(images)
             for layer in layers:
                 layer.momentum = len(images) / seen

@@ -99,7 +99,7 @@ def statistics(values: np.ndarray, arc: np.ndarray) -> dict[str, float]:
 def evaluate_curve(
     flat: FlatModel,
     control_points: Tensor,
-    resident: TrainingData,
+    data: TrainingData,
     t: np.ndarray = GRID,
     kind: str = "polygonal",
     splits: tuple[str, ...] = ("train", "test"),
@@ -111,7 +111,7 @@ def evaluate_curve(
     Two control points give the segment. See `flat.evaluate_points` for how a point is evaluated.
     """
     points = (point(control_points, value, kind) for value in t)
-    table = evaluate_points(flat, points, resident, splits, limits, batch_size)
+    table = evaluate_points(flat, points, data, splits, limits, batch_size)
     number = table.pop("point").to_numpy()
     table.insert(0, "t", np.asarray(t)[number])
     table.insert(1, "arc", arc_length(control_points, t, kind)[number])

@@ -52,7 +52,7 @@ def fisher_score(
     ----------
     model : maps images (b, c, h, w) to logits (b, classes).
     batches : called once for each pass; gives the same (images, labels) in the same order every time, for example
-        `functools.partial(resident.batches, "train", 500)`. The labels are not used.
+        `functools.partial(data.batches, "train", 500)`. The labels are not used.
     draws : labels drawn for each image, once: they are the same in every pass.
     seed : of the drawn labels and the start vector.
     tolerance : the relative residual at which the iteration stops.

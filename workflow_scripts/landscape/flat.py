@@ -80,21 +80,21 @@ class KeptBatches:
     A split that takes more than `KEEP_BYTES` in float32 is normalised anew at each pass.
     """
 
-    def __init__(self, resident: TrainingData):
-        self.resident, self.device = resident, resident.device
+    def __init__(self, data: TrainingData):
+        self.data, self.device = data, data.device
         self.kept: dict[tuple, list[tuple[Tensor, Tensor]]] = {}
 
     def batches(
         self, split: str, batch_size: int, limit: int | None = None, share: Share = WHOLE
     ) -> Iterable[tuple[Tensor, Tensor]]:
         """As `TrainingData.batches`."""
-        info, count = self.resident.info, self.resident.count(split)
+        info, count = self.data.info, self.data.count(split)
         images = count if limit is None else min(limit, count)
         if 4 * images * info.channels * info.image_size**2 > KEEP_BYTES:
-            return self.resident.batches(split, batch_size, limit, share)
+            return self.data.batches(split, batch_size, limit, share)
         key = (split, batch_size, limit, share)
         if key not in self.kept:
-            self.kept[key] = list(self.resident.batches(*key))
+            self.kept[key] = list(self.data.batches(*key))
         return self.kept[key]
 
 
@@ -102,7 +102,7 @@ class KeptBatches:
 def evaluate_points(
     flat: FlatModel,
     vectors: Iterable[Tensor],
-    resident: TrainingData,
+    data: TrainingData,
     splits: Iterable[str] = ("train", "test"),
     limits: Mapping[str, int | None] | None = None,
     batch_size: int = 1000,
@@ -122,7 +122,7 @@ def evaluate_points(
     DataFrame with the columns point (0, 1, ...), split, loss (nats), accuracy (percent).
     """
     limits, splits = limits or {}, list(splits)
-    kept = KeptBatches(resident)
+    kept = KeptBatches(data)
     flat.model.eval()
     rows = []
     for point, vector in enumerate(vectors):

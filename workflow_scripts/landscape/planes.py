@@ -113,7 +113,7 @@ class Plane:
 def evaluate_plane(
     flat: FlatModel,
     plane: Plane,
-    resident: TrainingData,
+    data: TrainingData,
     n: int = 21,
     margin: float = 0.2,
     splits: tuple[str, ...] = ("train", "test"),
@@ -126,7 +126,7 @@ def evaluate_plane(
     """
     x, y = (axis.ravel() for axis in np.meshgrid(*plane.grid(n, margin), indexing="ij"))
     points = (plane.point(*place) for place in zip(x, y, strict=True))
-    table = evaluate_points(flat, points, resident, splits, limits, batch_size)
+    table = evaluate_points(flat, points, data, splits, limits, batch_size)
     number = table.pop("point").to_numpy()
     table.insert(0, "x", x[number])
     table.insert(1, "y", y[number])

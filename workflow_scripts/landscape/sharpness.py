@@ -57,7 +57,7 @@ class Box:
 
 def keskar_sharpness(
     model: nn.Module,
-    resident: TrainingData,
+    data: TrainingData,
     batches: EpochBatches,
     epsilon: float = 1e-4,
     steps: int = 1000,
@@ -79,9 +79,9 @@ def keskar_sharpness(
     Parameters
     ----------
     model : maps images (b, c, h, w) to logits (b, classes).
-    resident : the data set; F is taken over its split "train", in batches of `batch_size`.
+    data : the data set; F is taken over its split "train", in batches of `batch_size`.
     batches : gives the minibatches (images, labels) of the ascent's epoch 1, 2, ..., un-augmented, for example
-        `lambda epoch: resident.epoch_batches(seed, epoch, 128, 50_000, augment=False)`.
+        `lambda epoch: data.epoch_batches(seed, epoch, 128, 50_000, augment=False)`.
     epsilon, steps, learning_rate : the paper's.
     momentum : of the ascent, as in SGD; the paper leaves it open and 0 is a sensitivity.
     frozen_batch_norm : sensitivity: batch normalisation stays in eval mode during the ascent too.
@@ -97,7 +97,7 @@ def keskar_sharpness(
     def forward(images: Tensor) -> Tensor:
         return flat(images.to(dtype))
 
-    loss = evaluate(forward, resident, "train", batch_size).loss
+    loss = evaluate(forward, data, "train", batch_size).loss
     if not math.isfinite(loss):
         return Sharpness(math.nan, loss, math.nan, 0.0, 0, "non-finite")
     for layer in flat.model.modules():
@@ -110,7 +110,7 @@ def keskar_sharpness(
         weights.project()
         statistics.project()
     flat.model.eval()
-    ascended = evaluate(forward, resident, "train", batch_size).loss
+    ascended = evaluate(forward, data, "train", batch_size).loss
     finite = math.isfinite(ascended)
     sharpness = 100 * (ascended - loss) / (1 + loss) if finite else math.nan
     return Sharpness(sharpness, loss, ascended, weights.on_faces(), steps, "ok" if finite else "non-finite")

@@ -53,15 +53,15 @@ STUDENT = {
 
 MODELS: dict[str, Model] = {
     **{
-        name + suffix: Model(f"workflow_scripts.models.vgg:{name}{suffix}", VGG)
+        name + suffix: Model(f"workflow_scripts.models.vision.vgg:{name}{suffix}", VGG)
         for name in ("vgg9", "vgg11", "vgg16")
         for suffix in ("", "_bn")
     },
     **{
-        name: Model(f"workflow_scripts.models.resnet:{name}", RESNET)
+        name: Model(f"workflow_scripts.models.vision.resnet:{name}", RESNET)
         for name in ("resnet10", "resnet18", "resnet32", "resnet50")
     },
-    "student": Model("workflow_scripts.models.student:student", STUDENT),
+    "student": Model("workflow_scripts.models.vision.student:student", STUDENT),
 }
 NAMES = tuple(MODELS)
 

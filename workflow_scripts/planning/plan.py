@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workflow_scripts.base.errors import InputError
-from workflow_scripts.datasets.pictures import info_of_pictures, is_picture_folder
+from workflow_scripts.datasets.images.pictures import info_of_pictures, is_picture_folder
 from workflow_scripts.datasets.registry import INFO, DatasetInfo, info_of_arrays
 from workflow_scripts.planning import declarations
 from workflow_scripts.planning.analyses import AnalysisResolver

@@ -9,25 +9,25 @@ from torch import Tensor, nn
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.opened import TrainingData
-from workflow_scripts.models.layers import Operation
+from workflow_scripts.models.vision.layers import Operation
 
 
 def record(
-    model: nn.Module, operations: Sequence[Operation], resident: TrainingData, limit: int, batch_size: int = 250
+    model: nn.Module, operations: Sequence[Operation], data: TrainingData, limit: int, batch_size: int = 250
 ) -> dict[str, Tensor]:
     """The activations of every operation, by module name: float32 (n, d) or (n, c, h, w), n = `image_count`.
 
     All of them lie in memory together: 10,000 images of a 64 x 32 x 32 layer are 2.6 GB. `watch` shows them batch by
     batch instead. Raises as `watch` does.
     """
-    recorded, count = {}, image_count(resident, limit)
+    recorded, count = {}, image_count(data, limit)
 
     def keep(operation: Operation, rows: slice, output: Tensor) -> None:
         if operation.module_name not in recorded:
             recorded[operation.module_name] = output.new_empty((count, *output.shape[1:]))
         recorded[operation.module_name][rows] = output
 
-    watch(model, operations, resident, limit, batch_size, keep)
+    watch(model, operations, data, limit, batch_size, keep)
     return recorded
 
 
@@ -35,7 +35,7 @@ def record(
 def watch(
     model: nn.Module,
     operations: Sequence[Operation],
-    resident: TrainingData,
+    data: TrainingData,
     limit: int,
     batch_size: int,
     look: Callable[[Operation, slice, Tensor], None],
@@ -67,7 +67,7 @@ def watch(
         for operation in operations:
             handle = model.get_submodule(operation.module_name).register_forward_hook(hook_of(operation))
             hooks.callback(handle.remove)
-        for images, labels in resident.batches("train", batch_size, image_count(resident, limit)):
+        for images, labels in data.batches("train", batch_size, image_count(data, limit)):
             rows = slice(rows.stop, rows.stop + len(labels))
             awaited = {operation.module_name for operation in operations}
             with contextlib.suppress(_AllSeen):
@@ -79,7 +79,7 @@ def watch(
                 )
 
 
-def image_count(resident: TrainingData, limit: int) -> int:
+def image_count(data: TrainingData, limit: int) -> int:
     """How many images are recorded: `limit`, or all training images where there are fewer.
 
     Raises
@@ -87,7 +87,7 @@ def image_count(resident: TrainingData, limit: int) -> int:
     InputError
         If that is fewer than two: one image varies with nothing.
     """
-    count = min(limit, resident.count("train"))
+    count = min(limit, data.count("train"))
     if count < 2:
         raise InputError(f"representations are compared over images, and {count} of them is too few; use at least 2")
     return count

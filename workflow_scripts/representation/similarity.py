@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.opened import TrainingData
-from workflow_scripts.models.layers import Operation, operations
+from workflow_scripts.models.vision.layers import Operation, operations
 from workflow_scripts.representation.activations import image_count, record, watch
 from workflow_scripts.representation.spectrum import Frequency, Spectrum, frequencies, is_real, side_of
 from workflow_scripts.representation.svcca import Average, basis
@@ -31,7 +31,7 @@ BUDGET = 2 * 2**30
 def compare(
     model_a: nn.Module,
     model_b: nn.Module,
-    resident: TrainingData,
+    data: TrainingData,
     limit: int = 10_000,
     diagonal_only: bool = False,
     batch_size: int = 250,
@@ -41,7 +41,7 @@ def compare(
 
     Parameters
     ----------
-    model_a, model_b : on the device of `resident`.
+    model_a, model_b : on the device of `data`.
     limit : the first so many training images, un-augmented.
     diagonal_only : compare each operation with its counterpart only.
     budget : bytes for Fourier coefficients; more saves forward passes and changes no result.
@@ -57,8 +57,8 @@ def compare(
     InputError
         If the diagonal is asked of networks with different numbers of operations, or as `activations.watch` does.
     """
-    count = image_count(resident, limit)
-    a, b = _Network(model_a, resident, count, batch_size), _Network(model_b, resident, count, batch_size)
+    count = image_count(data, limit)
+    a, b = _Network(model_a, data, count, batch_size), _Network(model_b, data, count, batch_size)
     averages = {pair: Average() for pair in _pairs(a, b, diagonal_only)}
     meetings = _meetings(averages, a, b)
     for chunk in _chunks(meetings, a, b, budget):
@@ -79,10 +79,10 @@ def compare(
 class _Network:
     """One of the two networks, and how to obtain the bases of its operations at given frequencies."""
 
-    def __init__(self, model: nn.Module, resident: TrainingData, count: int, batch_size: int):
-        self.model, self.resident, self.count, self.batch_size = model, resident, count, batch_size
+    def __init__(self, model: nn.Module, data: TrainingData, count: int, batch_size: int):
+        self.model, self.data, self.count, self.batch_size = model, data, count, batch_size
         self.operations = operations(model)
-        outputs = record(model, self.operations, resident, limit=2, batch_size=2)
+        outputs = record(model, self.operations, data, limit=2, batch_size=2)
         self.shapes = [outputs[operation.module_name].shape[1:] for operation in self.operations]
         self.sides = [side_of(shape) for shape in self.shapes]
 
@@ -93,7 +93,7 @@ class _Network:
             for layer in layers:
                 chosen[layer].append(frequency)
         spectra = {
-            self.operations[layer].module_name: Spectrum(self.count, self.shapes[layer], own, self.resident.device)
+            self.operations[layer].module_name: Spectrum(self.count, self.shapes[layer], own, self.data.device)
             for layer, own in chosen.items()
         }
 
@@ -101,7 +101,7 @@ class _Network:
             spectra[operation.module_name].add(rows, output)
 
         watched = [self.operations[layer] for layer in chosen]
-        watch(self.model, watched, self.resident, self.count, self.batch_size, gather)
+        watch(self.model, watched, self.data, self.count, self.batch_size, gather)
         found = {}
         for layer in chosen:
             spectrum = spectra.pop(self.operations[layer].module_name)  # freed as soon as its bases are there

@@ -18,15 +18,15 @@ from workflow_scripts import models
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.opened import TrainingData
 from workflow_scripts.datasets.sampling import generator
-from workflow_scripts.models.initialise import initialise
-from workflow_scripts.models.layers import part
+from workflow_scripts.models.vision.initialise import initialise
+from workflow_scripts.models.vision.layers import part
 from workflow_scripts.recipes.schedules import rates
+from workflow_scripts.runtime.kernels import small_batches
+from workflow_scripts.runtime.processes import Processes
 from workflow_scripts.training import optimizers
 from workflow_scripts.training.evaluation import evaluate
 from workflow_scripts.training.history import History
-from workflow_scripts.training.kernels import small_batches
 from workflow_scripts.training.metrics import EpochMetrics
-from workflow_scripts.training.processes import Processes
 
 ALONE = Processes()
 
@@ -57,17 +57,17 @@ class Progress:
         self.epoch, self.history, self.diverged = epoch, History(tensors["history"]), diverged
 
 
-def begin(recipe: dict, resident: TrainingData) -> Progress:
+def begin(recipe: dict, data: TrainingData) -> Progress:
     """A fresh network and optimizer for a recipe."""
-    model = models.build(recipe["model"], resident.info)
+    model = models.build(recipe["model"], data.info)
     initialise(model, **recipe["initialisation"], seed=generator(recipe["seed"], "initialisation"))
-    model = model.to(resident.device, memory_format=torch.channels_last)
+    model = model.to(data.device, memory_format=torch.channels_last)
     return Progress(model, optimizers.build(recipe["optimizer"], model.parameters()))
 
 
 def train(
     recipe: dict,
-    resident: TrainingData,
+    data: TrainingData,
     progress: Progress,
     checkpoints: dict[str, int],
     save: Callable[[str, dict[str, Tensor]], None],
@@ -92,22 +92,22 @@ def train(
     steps = math.ceil(recipe["samples_per_epoch"] / recipe["batch_size"])
     rate = rates(recipe["schedule"], steps, recipe["epochs"] * steps).tolist()
     labels_at = {step: [label for label in checkpoints if checkpoints[label] == step] for step in checkpoints.values()}
-    loop = _Loop(recipe, resident, steps, rate, labels_at, _objective(recipe["distillation"], teacher), processes)
-    network = processes.parallel(progress.model, resident.device)
-    pixels = recipe["batch_size"] * resident.info.image_size**2
+    loop = _Loop(recipe, data, steps, rate, labels_at, _objective(recipe["distillation"], teacher), processes)
+    network = processes.parallel(progress.model, data.device)
+    pixels = recipe["batch_size"] * data.info.image_size**2
     if progress.epoch == 0:
         for label in labels_at.get(0, []):
             save(label, progress.model.state_dict())
     while progress.epoch < recipe["epochs"] and progress.diverged is None:
         epoch = progress.epoch + 1
-        with small_batches(pixels, resident.device):
+        with small_batches(pixels, data.device):
             outcome = loop.epoch(network, progress, epoch)
         progress.diverged = outcome.diverged
         for label, step, state in outcome.states:
             if progress.diverged is None or (step < progress.diverged["step"] and is_finite(state)):
                 save(label, state)
         due = epoch == recipe["epochs"] or epoch % recipe["evaluate_every"] == 0
-        test = _evaluate(progress.model, resident, processes) if due and progress.diverged is None else None
+        test = _evaluate(progress.model, data, processes) if due and progress.diverged is None else None
         progress.epoch = epoch
         progress.history.add(
             step=epoch * steps,
@@ -154,7 +154,7 @@ class _Loop:
     """What all epochs of a training share; `steps` is their length and `rate` has an entry for every step."""
 
     recipe: dict
-    resident: TrainingData
+    data: TrainingData
     steps: int
     rate: list[float]
     labels_at: dict[int, list[str]]
@@ -166,17 +166,17 @@ class _Loop:
         recipe, share = self.recipe, self.processes.share
         model, optimizer = progress.model, progress.optimizer
         network.train()
-        seed_dropout(self.resident.device, generator(recipe["seed"], "dropout", epoch, *share.key).initial_seed())
+        seed_dropout(self.data.device, generator(recipe["seed"], "dropout", epoch, *share.key).initial_seed())
         frozen, states, metrics = recipe["freeze"], [], EpochMetrics()
         first = step = (epoch - 1) * self.steps
-        batches = self.resident.epoch_batches(
+        batches = self.data.epoch_batches(
             recipe["seed"], epoch, recipe["batch_size"], recipe["samples_per_epoch"], recipe["augment"],
             image_side(recipe["image_sides"], epoch), share,
         )  # fmt: skip
         for images, labels in batches:
             if frozen and step in (0, first, frozen["steps"]):
                 optimizers.freeze(part(model, frozen["part"]), step < frozen["steps"])
-            with autocast(self.resident.device):
+            with autocast(self.data.device):
                 logits = _logits(network, images)
             whole = min(recipe["batch_size"], recipe["samples_per_epoch"] - (step - first) * recipe["batch_size"])
             loss = self.processes.part_of(self.objective(logits.float(), images, labels), len(labels), whole)
@@ -242,10 +242,10 @@ def is_finite(state: dict[str, Tensor]) -> Tensor:
     return torch.stack(sums).isfinite().all()
 
 
-def _evaluate(model: nn.Module, resident: TrainingData, processes: Processes):
+def _evaluate(model: nn.Module, data: TrainingData, processes: Processes):
     model.eval()
-    with autocast(resident.device):
-        return evaluate(model, resident, "test", share=processes.share, total=processes.total)
+    with autocast(data.device):
+        return evaluate(model, data, "test", share=processes.share, total=processes.total)
 
 
 def autocast(device: torch.device) -> torch.autocast:

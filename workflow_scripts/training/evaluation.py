@@ -45,7 +45,7 @@ class Totals:
 @torch.inference_mode()
 def evaluate(
     forward: Callable[[Tensor], Tensor],
-    resident: TrainingData,
+    data: TrainingData,
     split: str,
     batch_size: int = 1000,
     limit: int | None = None,
@@ -59,8 +59,8 @@ def evaluate(
     forward : maps normalised images (b, c, h, w) to logits (b, classes); in eval mode where that matters.
     share, total : for several processes: the batches of this one, and what adds up a tensor over all of them.
     """
-    sums, count = torch.zeros(3, dtype=torch.float64, device=resident.device), 0
-    for images, labels in resident.batches(split, batch_size, limit, share):
+    sums, count = torch.zeros(3, dtype=torch.float64, device=data.device), 0
+    for images, labels in data.batches(split, batch_size, limit, share):
         logits = forward(images).float()
         loss = F.cross_entropy(logits, labels, reduction="sum")
         hits = logits.topk(min(5, logits.shape[1])).indices == labels[:, None]

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import link_or_copy, whole_directory, whole_file, write_text
-from workflow_scripts.datasets.arrays import read_description
+from workflow_scripts.datasets.images.arrays import read_description
 from workflow_scripts.recipes.canonical import canonical, fingerprint
 from workflow_scripts.recipes.merge import merge
-from workflow_scripts.training.log import EpochLog, say
-from workflow_scripts.training.processes import Processes
-from workflow_scripts.training.store import Store
+from workflow_scripts.runtime.log import EpochLog, say
+from workflow_scripts.runtime.processes import Processes
+from workflow_scripts.runtime.store import Store
 
 ALONE = Processes()
 
@@ -61,12 +61,12 @@ class Trainer:
 
     def __init__(self, settings: Settings, processes: Processes = ALONE):
         self.settings, self.processes = settings, processes
-        self._resident = None
+        self._data_set = None
 
     @property
     def warm(self) -> bool:
         """Whether this process has trained something, so that torch and the data are there."""
-        return self._resident is not None
+        return self._data_set is not None
 
     def finish_others(self, jobs: list[Job], runs: Path) -> None:
         """Train those of a pack that no process has begun. Small runs so share a start of torch and a copy of the data.
@@ -108,18 +108,18 @@ class Trainer:
         if teacher_path is not None and divergence([teacher_path]):
             self._conclude(store, job, History(), {"step": 0, "epoch": 0.0, "reason": "its teacher diverged"}, [])
             return
-        resident = self._data()
-        teacher = self._teacher(job, teacher_path, resident)
+        data = self._data()
+        teacher = self._teacher(job, teacher_path, data)
         tensors, done = store.snapshot() or ({}, {"epoch": 0, "attempts": [], "diverged": None, "saved": []})
         if not resumable(job, done):
             self._say(f"{job.id}: a checkpoint that was not saved before is asked for; training anew")
             tensors, done = {}, {"epoch": 0, "attempts": [], "diverged": None, "saved": []}
         while True:
             recipe = merge(job.recipe, job.recipe["fallback"]) if done["attempts"] else job.recipe
-            progress = engine.begin(recipe, resident)
+            progress = engine.begin(recipe, data)
             if tensors:
                 progress.load(tensors, done["epoch"], done["diverged"])
-            self._run(store, job, recipe, progress, done, resident, teacher)
+            self._run(store, job, recipe, progress, done, data, teacher)
             if progress.diverged is None or job.recipe["fallback"] is None or done["attempts"]:
                 break
             self._say(f"{job.id}: diverged at step {progress.diverged['step']}; going on with the fallback")
@@ -136,7 +136,7 @@ class Trainer:
         if self.processes.first:
             say(line)
 
-    def _run(self, store, job, recipe, progress, done, resident, teacher) -> None:
+    def _run(self, store, job, recipe, progress, done, data, teacher) -> None:
         from workflow_scripts.models import checkpoints
         from workflow_scripts.training import engine
 
@@ -164,7 +164,7 @@ class Trainer:
 
         if not self.processes.first:
             save = after_epoch = _nothing
-        engine.train(recipe, resident, progress, job.checkpoints, save, after_epoch, teacher, self.processes)
+        engine.train(recipe, data, progress, job.checkpoints, save, after_epoch, teacher, self.processes)
         done["seconds"] = seconds()
 
     def _conclude(
@@ -175,7 +175,7 @@ class Trainer:
             return
         from workflow_scripts.evidence import provenance
         from workflow_scripts.evidence.tables import write_table
-        from workflow_scripts.training.device import device_name
+        from workflow_scripts.runtime.device import device_name
 
         status = {"state": "finished"}
         if diverged is not None:
@@ -201,28 +201,26 @@ class Trainer:
         store.finish(status, table, *(store.folder / "checkpoints").glob("*.safetensors"))
 
     def _data(self):
-        if self._resident is None:
+        if self._data_set is None:
             import torch
 
             from workflow_scripts.datasets.opened import open_data
-            from workflow_scripts.training.device import choose_device
+            from workflow_scripts.runtime.device import choose_device
 
             torch.set_num_threads(self.settings.threads)
             device = choose_device(self.settings.device)
-            self._resident = open_data(self.settings.data, device, self.settings.workers)
-        return self._resident
+            self._data_set = open_data(self.settings.data, device, self.settings.workers)
+        return self._data_set
 
-    def _teacher(self, job: Job, path: Path | None, resident):
+    def _teacher(self, job: Job, path: Path | None, data):
         if job.recipe["distillation"] is None:
             return None
         if path is None:
             raise InputError(f"the run {job.id} distils a teacher; name the teacher's checkpoint with --teacher")
         from workflow_scripts.models import checkpoints
 
-        network = checkpoints.restore(
-            checkpoints.load(path), resident.info, job.recipe["distillation"]["teacher"]["model"]
-        )
-        return network.to(resident.device).eval().requires_grad_(False)
+        network = checkpoints.restore(checkpoints.load(path), data.info, job.recipe["distillation"]["teacher"]["model"])
+        return network.to(data.device).eval().requires_grad_(False)
 
 
 def _nothing(*_: object) -> None:

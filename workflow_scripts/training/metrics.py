@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from workflow_scripts.training.processes import Processes
+from workflow_scripts.runtime.processes import Processes
 
 HELD = 1 << 24  # logits that wait to be summed; 64 MiB in float32
 NEVER = 1 << 60

@@ -1,0 +1,256 @@
+"""Folders of pictures: listed, decoded by workers, transformed as torchvision does it, and trained on."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from torchvision import datasets, transforms
+
+from tests.shared.recipes import small_recipe
+from workflow_scripts.base.errors import InputError
+from workflow_scripts.datasets.images.arrays import read_description
+from workflow_scripts.datasets.images.pictures import MEAN, STD
+from workflow_scripts.datasets.opened import open_data
+from workflow_scripts.datasets.prepare import prepare
+from workflow_scripts.datasets.sampling import Share
+from workflow_scripts.evidence.tables import read_table
+
+CPU = torch.device("cpu")
+CLASSES, PER_CLASS, SIDE = ("ant", "bee", "cat"), {"train": 9, "val": 4}, 24
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Three classes of noisy pictures in several sizes and forms, each class brighter in one colour."""
+    place, random = tmp_path_factory.mktemp("my pictures"), np.random.default_rng(0)
+    for split, count in PER_CLASS.items():
+        for channel, name in enumerate(CLASSES):
+            (place / split / name).mkdir(parents=True)
+            for i in range(count):
+                pixels = random.integers(0, 120, (30 + 5 * i, 50 - 3 * i, 3), dtype=np.uint8)
+                pixels[..., channel] += 120
+                picture, ending = Image.fromarray(pixels), ("png", "JPEG", "jpg")[i % 3]
+                picture.save(place / split / name / f"{name}_{i}.{ending}")
+    Image.new("L", (40, 40), 99).save(place / "train" / "ant" / "grey.png")
+    (place / "train" / "ant" / "notes.txt").write_text("no picture")
+    (place / "dataset.yaml").write_text(f"image_size: {SIDE}\n")
+    return place
+
+
+@pytest.fixture(scope="module")
+def prepared(folder, tmp_path_factory) -> Path:
+    place = tmp_path_factory.mktemp("prepared") / "mine"
+    prepare("mine", place, folder)
+    return place
+
+
+@pytest.fixture
+def copied(folder, tmp_path) -> Path:
+    """The folder once more, to be spoilt: its pictures are links."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            (tmp_path / path.relative_to(folder)).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / path.relative_to(folder)).symlink_to(path)
+    return tmp_path
+
+
+def test_description(prepared, folder):
+    info = read_description(prepared)
+    assert (info.form, info.image_size, info.channels, info.classes, info.train, info.test) == (
+        "pictures",
+        24,
+        3,
+        3,
+        28,
+        12,
+    )
+    assert (info.mean, info.std, info.source) == (MEAN, STD, str(folder))
+
+
+def test_labels_are_those_of_torchvision(prepared, folder):
+    listed = pd.read_parquet(prepared / "pictures.parquet")
+    for split, below in (("train", "train"), ("test", "val")):
+        expected = [
+            (Path(file).relative_to(folder).as_posix(), label)
+            for file, label in datasets.ImageFolder(folder / below).samples
+        ]
+        rows = listed[listed["split"] == split]
+        assert list(zip(rows["file"], rows["label"], strict=True)) == expected
+
+
+def test_evaluation_is_torchvisions(prepared, folder):
+    data = open_data(prepared, CPU)
+    usual = transforms.Compose(
+        [
+            transforms.Resize(round(SIDE * 256 / 224)),
+            transforms.CenterCrop(SIDE),
+            transforms.ToTensor(),
+            transforms.Normalize(MEAN, STD),
+        ]
+    )
+    expected = [usual(picture) for picture, _ in datasets.ImageFolder(folder / "val")]
+    images = torch.cat([images for images, _ in data.batches("test", 5)])
+    assert images.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(images, torch.stack(expected), rtol=0, atol=1e-6)
+
+
+def epoch(data, number=1, **options):
+    """Images and labels of an epoch in batches of 5."""
+    return list(
+        data.epoch_batches(**{"seed": 3, "epoch": number, "batch_size": 5, "samples": 28, "augment": True, **options})
+    )
+
+
+def same(one, other):
+    return len(one) == len(other) and all(
+        torch.equal(a, b) for batch, again in zip(one, other, strict=True) for a, b in zip(batch, again, strict=True)
+    )
+
+
+def test_an_epoch_is_a_function_of_seed_and_epoch_whoever_decodes(prepared):
+    torch.manual_seed(5)
+    alone = epoch(open_data(prepared, CPU))
+    drawn = torch.rand(1)
+    torch.manual_seed(5)
+    assert torch.equal(drawn, torch.rand(1)), "decoding drew from the training's own random numbers"
+    assert same(alone, epoch(open_data(prepared, CPU, workers=2)))
+    assert not same(alone, epoch(open_data(prepared, CPU), 2))
+    assert not same(alone, epoch(open_data(prepared, CPU), seed=4))
+
+
+def test_an_epoch_has_every_picture_once(prepared):
+    data = open_data(prepared, CPU)
+    batches = epoch(data, augment=False)
+    assert [len(labels) for _, labels in batches] == [5, 5, 5, 5, 5, 3]
+    seen = torch.cat([images for images, _ in batches]).flatten(1)
+    stored = torch.cat([images for images, _ in data.batches("train", 100)]).flatten(1)
+    assert torch.equal(torch.cdist(seen, stored).argmin(1).sort().values, torch.arange(28))
+
+
+def test_shares_make_up_the_batches(prepared):
+    data = open_data(prepared, CPU)
+    whole = epoch(data)
+    parts = [epoch(data, share=Share(rank, 3)) for rank in range(3)]
+    for number, (images, labels) in enumerate(whole):
+        assert torch.equal(images, torch.cat([part[number][0] for part in parts]))
+        assert torch.equal(labels, torch.cat([part[number][1] for part in parts]))
+    evaluated = [labels for rank in range(3) for _, labels in data.batches("test", 5, share=Share(rank, 3))]
+    assert sorted(map(len, evaluated)) == [2, 5, 5]
+
+
+def test_pictures_come_in_the_size_of_the_phase(prepared):
+    assert {images.shape[1:] for images, _ in epoch(open_data(prepared, CPU), side=16)} == {(3, 16, 16)}
+
+
+def test_a_damaged_picture_is_named(copied, tmp_path_factory):
+    victim = copied / "train" / "bee" / "bee_1.JPEG"
+    whole = victim.read_bytes()
+    victim.unlink()
+    victim.write_bytes(whole[: len(whole) // 2])
+    place = tmp_path_factory.mktemp("damaged") / "mine"
+    prepare("mine", place, copied)
+    for workers in (0, 2):
+        with pytest.raises(InputError, match=r"bee_1\.JPEG cannot be decoded .*; copy it again, or remove it"):
+            epoch(open_data(place, CPU, workers))
+
+
+def test_another_file_is_another_data_set(copied, prepared, tmp_path_factory):
+    before = read_description(prepared).sha256
+    place = tmp_path_factory.mktemp("again")
+    assert prepare("mine", place / "same", copied).sha256 == before
+    (copied / "val" / "cat" / "cat_0.png").rename(copied / "val" / "cat" / "other.png")
+    assert prepare("mine", place / "other", copied).sha256 != before
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (
+            lambda f: (f / "val").rename(f / "test"),
+            "val of mine is missing; pictures lie in train/<class> and val/<class>",
+        ),
+        (
+            lambda f: (f / "val" / "cat").rename(f / "val" / "cow"),
+            "must have the same classes, two at least, but cat, cow",
+        ),
+        (lambda f: [path.unlink() for path in (f / "train" / "bee").iterdir()], "train/bee holds no picture"),
+        (lambda f: (f / "train" / "cat" / "new.png").touch(), r"train/cat/new\.png is empty; copy it again"),
+        (lambda f: _replace(f / "dataset.yaml", "image_size: big"), "image_size is 'big', but must be a whole number"),
+        (
+            lambda f: _replace(f / "dataset.yaml", "crop_padding: 4"),
+            "'crop_padding' is not known; the keys are image_size and flip",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_folder_is_told(copied, tmp_path_factory, spoil, sentence):
+    spoil(copied)
+    place = tmp_path_factory.mktemp("never") / "mine"
+    with pytest.raises(InputError, match=sentence):
+        prepare("mine", place, copied)
+    assert not place.exists()
+
+
+def _replace(path: Path, text: str) -> None:
+    path.unlink()
+    path.write_text(text)
+
+
+def test_imagenet_is_what_it_is_called(folder, tmp_path):
+    with pytest.raises(
+        InputError, match="holds 28 \\+ 12 pictures of 3 classes, but imagenet has 1281167 \\+ 50000 of 1000"
+    ):
+        prepare("imagenet", tmp_path / "imagenet", folder)
+    with pytest.raises(
+        InputError, match=r"cannot be downloaded .* name the folder in config\.yaml under data\.sources\.imagenet"
+    ):
+        prepare("imagenet", tmp_path / "imagenet")
+
+
+RECIPE = small_recipe(
+    data="mine",
+    model={"name": "resnet10", "width": 0.125},
+    initialisation={"rule": "default"},
+    optimizer={"name": "sgd", "momentum": 0.9, "weight_decay": 1e-4},
+    schedule={"name": "knee", "lr": 0.05, "explore": 6},
+    batch_size=7,
+    samples_per_epoch=28,
+    epochs=12,
+    image_sides=[[6, 16], [6, 32]],
+)
+
+
+def test_a_training_learns_from_pictures_and_gives_the_same_bits_with_any_workers(prepared, tmp_path, stage):
+    job = json.dumps({"recipe": RECIPE, "checkpoints": {"epoch-12": 48}})
+    results = []
+    for name, workers in (("one", 0), ("two", 2)):
+        out = tmp_path / name / "runs" / "x"
+        assert (
+            stage("train", "--job", job, "--out", out, "--data", prepared, "--device", "cpu", "--workers", workers)[0]
+            == 0
+        )
+        table = read_table(out / "metrics.parquet", "metrics").frame
+        results.append((table, (out / "checkpoints" / "epoch-12.safetensors").read_bytes()))
+    assert results[0][0].equals(results[1][0]) and results[0][1] == results[1][1]
+    assert results[0][0].query("metric == 'accuracy' and split == 'test'")["value"].iloc[-1] > 80
+    top5 = results[0][0].query("metric == 'top5_accuracy'")["value"]
+    assert (top5 == 100).all()  # of three classes
+
+
+@pytest.mark.skipif("CLOSER_LOOK_PICTURES" not in os.environ, reason="names no folder of real photographs to train on")
+def test_real_photographs_are_learnt(tmp_path, stage):
+    source = Path(os.environ["CLOSER_LOOK_PICTURES"])
+    info = prepare("photographs", tmp_path / "data", source)
+    samples = min(info.train, 2000)
+    recipe = {**RECIPE, "batch_size": 50, "samples_per_epoch": samples, "epochs": 6, "image_sides": [[4, 32], [2, 48]]}
+    recipe |= {"model": {"name": "resnet50", "width": 0.25}, "schedule": {"name": "knee", "lr": 0.05, "explore": 3}}
+    out = tmp_path / "runs" / "x"
+    job = json.dumps({"recipe": recipe, "checkpoints": {}})
+    assert stage("train", "--job", job, "--out", out, "--data", tmp_path / "data", "--workers", 1)[0] == 0
+    table = read_table(out / "metrics.parquet", "metrics").frame
+    accuracy = table.query("metric == 'accuracy' and split == 'test'")["value"].iloc[-1]
+    assert accuracy > 2 * 100 / info.classes

@@ -1,0 +1,40 @@
+"""Recipes that take a moment."""
+
+RECIPE = {
+    "engine": 1,
+    "data": "tiny",
+    "model": {"name": "vgg9", "width": 0.0625, "dropout": 0.0, "smallest_side": 2},
+    "initialisation": {"variance": 1.0},
+    "optimizer": {"name": "sgd", "momentum": 0.9, "weight_decay": 5e-4},
+    "schedule": {"name": "step", "lr": 0.02, "factor": 0.2, "milestones": [2]},
+    "batch_size": 16,
+    "samples_per_epoch": 40,
+    "epochs": 4,
+    "augment": True,
+    "image_sides": None,
+    "evaluate_every": 1,
+    "seed": 1,
+    "freeze": None,
+    "distillation": None,
+    "fallback": None,
+}
+
+CURVE = {
+    "form": "polygonal",
+    "bends": 1,
+    "epochs": 4,
+    "save": [2, 4],
+    "batch_size": 16,
+    "samples_per_epoch": 40,
+    "optimizer": {"momentum": 0.9, "weight_decay": 5e-4},
+    "schedule": {"name": "hold_then_linear", "lr": 0.015},
+    "augment": True,
+    "points": 3,
+    "images": None,
+    "seed": 1,
+}
+
+
+def small_recipe(**own):
+    """A training of three updates an epoch, in everything else as `own` says."""
+    return {**RECIPE, **own}

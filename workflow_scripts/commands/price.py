@@ -1,0 +1,163 @@
+"""What artifacts would cost before any of it is spent, and what would be trained again, and why.
+
+    python -m workflow_scripts.commands.price --config scale=paper                    # everything
+    python -m workflow_scripts.commands.price gotmare2019_figure_3 --config scale=paper
+
+The first table has each artifact as if nothing were there, shared work counted once in its sum; "still to be done" is
+what `snakemake -n` would run, less what is finished in the store. Hours are those of one device, at the rate of the
+finished trainings of the same network on that kind of device where the folder of results has some, else the operations
+over --rate, an assumption; which of both is told for each network. The decompositions of SVCCA are not counted.
+"""
+
+import argparse
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from workflow_scripts.base.arguments import add_config, changes
+from workflow_scripts.base.errors import InputError
+from workflow_scripts.base.stage import run
+from workflow_scripts.bookkeeping.differences import nearest
+from workflow_scripts.bookkeeping.inventory import STALE, Inventory, all_plans
+from workflow_scripts.bookkeeping.operations import Operations, Work
+from workflow_scripts.bookkeeping.rates import ASSUMED, Rates, short
+from workflow_scripts.planning.declarations import read_config
+from workflow_scripts.planning.plan import Plan, make_plan
+from workflow_scripts.runtime.store import Store
+from workflow_scripts.training.job import Job, epochs_left
+
+ROOT = Path(__file__).parents[2]
+SPELLING = "nothing but how its fingerprint was written"
+HEADER = f"{'':40} {'jobs':>5} {'trainings':>10} {'curves':>7} {'analyses':>9} {'PFLOP':>9} {'hours':>9} {'disk GB':>9}"
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A job that Snakemake would run: its rule, its identity (of a run or analysis) and why."""
+
+    rule: str
+    id: str | None
+    why: str
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m workflow_scripts.commands.price",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("targets", nargs="*", help="artifacts by name; all but sensitivities where none is given")
+    add_config(parser)
+    parser.add_argument("--device", choices=list(ASSUMED), default="cuda", help="price for (default: %(default)s)")
+    assumed = ", ".join(f"{rate:.3g} for {device}" for device, rate in ASSUMED.items())
+    parser.add_argument("--rate", type=float, help=f"operations a second where none is measured (default: {assumed})")
+    given = parser.parse_args()
+    config = read_config(ROOT, changes(given))
+    plan = make_plan(config, ROOT)
+    if unknown := [target for target in given.targets if target not in plan.artifacts]:
+        raise InputError(f"there is no artifact {', '.join(unknown)}; allowed are {', '.join(plan.artifacts)}")
+    targets = given.targets or [id for id, artifact in plan.artifacts.items() if not artifact.sensitivity]
+    operations, inventory = Operations(plan), Inventory(all_plans(config, ROOT), runs_alone=True)
+    rates = Rates(inventory.items, operations, given.device, given.rate)
+    print(f"scale {plan.scale.name}, hours of one device ({given.device})\n\n{HEADER}")
+    for id in targets:
+        print(line(id, *counted(plan, operations.needed([id]), 1), rates))
+    needed = operations.needed(targets)
+    if len(targets) > 1:
+        print(line("all of these together", *counted(plan, needed, len(targets)), rates))
+    jobs = would_run(targets, changes(given))
+    epochs = {job.id: left_of(plan, job.id) for job in jobs if job.rule == "train"}
+    print(line("still to be done", len(jobs), still(plan, needed, jobs, epochs), rates))
+    print("\nThe hours are from rates that are")
+    for network in sorted({work.network for work in needed.values() if work.network}):
+        print(f"  {short(network):40} {rates.told(network)}")
+    for told in reasons(plan, jobs, epochs, inventory):
+        print(told)
+
+
+def counted(plan: Plan, needed: dict[tuple[str, str], Work], artifacts: int) -> tuple[int, list[Work]]:
+    """Number of jobs, with those that prepare data and draw, and the work in them."""
+    data = {plan.runs[id].recipe["data"] for rule, id in needed if rule == "train"}
+    data |= {plan.analyses[id].data for rule, id in needed if rule != "train"}
+    return len(needed) + len(data) + artifacts, list(needed.values())
+
+
+def line(name: str, jobs: int, works: list[Work], rates: Rates) -> str:
+    """A row of the table."""
+    rules = Counter(work.rule for work in works)
+    operations, disk = (sum(getattr(work, what) for work in works) for what in ("operations", "disk"))
+    hours = sum(map(rates.hours, works))
+    trainings = rules.pop("train", 0)
+    return (
+        f"{name:40} {jobs:5} {trainings:10} {rules['curve']:7} {rules.total():9} "
+        f"{operations / 1e15:9.3g} {hours:9.2g} {disk / 1e9:9.2g}"
+    )
+
+
+def would_run(targets: list[str], changed: dict) -> list[Pending]:
+    """The jobs that Snakemake itself would run here for these artifacts, and its reasons.
+
+    Raises
+    ------
+    InputError : Snakemake cannot plan them.
+    """
+    from snakemake.api import SnakemakeApi
+    from snakemake.exceptions import WorkflowError
+    from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings, Quietness, ResourceSettings
+
+    try:
+        with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
+            workflow = api.workflow(
+                resource_settings=ResourceSettings(cores=1),
+                config_settings=ConfigSettings(config=changed),
+                snakefile=ROOT / "Snakefile",
+                workdir=Path.cwd(),
+            )
+            workflow.dag(DAGSettings(targets=set(targets))).execute_workflow(executor="dryrun")
+            dag = workflow._workflow.dag  # the one place that knows the reasons
+            jobs = [job for job in dag.needrun_jobs(exclude_finished=False) if job.rule.name not in targets]
+            return [
+                Pending(job.rule.name, job.wildcards_dict.get("id"), "; ".join(dag.reason(job).get_names()))
+                for job in jobs
+            ]
+    except WorkflowError as error:
+        raise InputError(f"Snakemake cannot tell what is still to be done: {error}") from None
+
+
+def left_of(plan: Plan, id: str) -> int:
+    """Epochs of a run that are still to be trained; its job takes the rest from the store."""
+    run = plan.runs[id]
+    return epochs_left(Store(plan.paths.results / "store", id, {}), Job(run.recipe, run.checkpoints))
+
+
+def still(plan: Plan, needed: dict[tuple[str, str], Work], jobs: list[Pending], epochs: dict[str, int]) -> list[Work]:
+    """The work in these jobs, less the epochs that have been trained."""
+    found = [needed[job.rule, job.id] for job in jobs if job.rule != "train" and (job.rule, job.id) in needed]
+    return found + [
+        needed["train", id].part(left / plan.runs[id].recipe["epochs"]) for id, left in epochs.items() if left
+    ]
+
+
+def reasons(plan: Plan, jobs: list[Pending], epochs: dict[str, int], inventory: Inventory) -> list[str]:
+    """Why there is something to be done, by rule; of trainings that there was one much like before."""
+    told = ["\nNothing is to be run." if not jobs else "\nTo be run, and why"]
+    for (rule, why), number in sorted(Counter((job.rule, job.why) for job in jobs).items()):
+        told.append(f"  {number:4} {rule}: {why}")
+    if finished := sum(left == 0 for left in epochs.values()):
+        told.append(f"{finished} of the trainings are finished in the store and not trained again.")
+    stale = [(item.id, item.recipe) for item in inventory.of(STALE) if item.recipe]
+    for job in jobs:
+        if not epochs.get(job.id):
+            continue
+        run, whole = plan.runs[job.id], plan.runs[job.id].recipe["epochs"]
+        if epochs[job.id] < whole:
+            told.append(f"  {run.names[0]} goes on after epoch {whole - epochs[job.id]} of {whole}")
+        elif (plan.paths.results / "store" / job.id).exists():
+            told.append(f"  {run.names[0]} is trained again: {job.why}")
+        elif like := nearest(run.recipe, stale):
+            told.append(f"  {run.names[0]} is trained anew: unlike in {like[0]}, {'; '.join(like[1]) or SPELLING}")
+    return told
+
+
+if __name__ == "__main__":
+    run(main)

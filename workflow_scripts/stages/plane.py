@@ -1,0 +1,85 @@
+"""Evaluate the loss on the plane through two checkpoints and the bend of their curve (gotmare2019, section 3).
+
+The outputs are plane.parquet (loss and accuracy on a grid) and points.parquet (the three points and the projections of
+a run's iterates, by affine least squares and by the unconstrained combination of appendix 8.2).
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from workflow_scripts.base.arguments import parser, read_json
+from workflow_scripts.base.errors import InputError
+from workflow_scripts.base.stage import run
+from workflow_scripts.evidence.tables import write_table
+from workflow_scripts.landscape.flat import FlatModel
+from workflow_scripts.landscape.planes import Plane, evaluate_plane
+from workflow_scripts.landscape.tidy import tidy
+from workflow_scripts.stages.shared.workbench import Workbench, describe, middle_bend, weights
+
+EXAMPLE = {"side": 21, "margin": 0.2, "images": None}
+METHODS = ("affine", "linear")
+
+
+def main() -> None:
+    arguments = parser("plane", __doc__, EXAMPLE)
+    arguments.add_argument("--start", type=Path, required=True, help="checkpoint at the plane's origin")
+    arguments.add_argument("--end", type=Path, required=True, help="checkpoint on the plane's x axis")
+    arguments.add_argument("--curve", type=Path, required=True, help="folder of the curve between them")
+    arguments.add_argument("--iterates", type=Path, help="folder of checkpoints epoch-<n>.safetensors to project")
+    given = arguments.parse_args()
+    recipe = read_json(given.recipe, tuple(EXAMPLE))
+    bend, status = middle_bend(given.curve)
+    if bend is None:
+        for name, kind in (("plane", "plane"), ("points", "plane_points")):
+            write_table(given.out / f"{name}.parquet", pd.DataFrame(), kind, status, describe(recipe, given.scale))
+        return
+    bench = Workbench.of(given, recipe)
+    flat = FlatModel(bench.network(given.start, recipe.get("model")))
+    ends = [weights(flat, path) for path in (given.start, given.end)]
+    plane = Plane.through(*ends, bend.to(bench.device))
+    names = [label_of(path) for path in (given.start, given.end)]
+    points = projected(plane, flat, names, epochs_below(given.iterates) if given.iterates else {})
+    limits = dict.fromkeys(("train", "test"), recipe["images"])
+    grid = tidy(evaluate_plane(flat, plane, bench.data, recipe["side"], recipe["margin"], limits=limits))
+    write_table(given.out / "plane.parquet", grid, "plane", None, bench.provenance())
+    write_table(given.out / "points.parquet", points, "plane_points", None, bench.provenance())
+
+
+def projected(plane: Plane, flat: FlatModel, names: list[str], iterates: dict[int, Path]) -> pd.DataFrame:
+    """The plane's three points and the projections of the iterates: a table of kind "plane_points"."""
+    epochs = [int(name[1:]) if name[1:].isdigit() else -1 for name in names]
+    vertices = zip([*names, "bend"], [*epochs, -1], plane.corners, strict=True)
+    rows = [
+        {"kind": "vertex", "label": label, "epoch": epoch, "x": x, "y": y, "residual": 0.0, "method": method}
+        for label, epoch, (x, y) in vertices
+        for method in METHODS
+    ]
+    for epoch, path in iterates.items():
+        iterate = weights(flat, path)
+        for method in METHODS:
+            place = plane.project(iterate, method)._asdict()
+            rows.append({"kind": "iterate", "label": f"w{epoch}", "epoch": epoch, **place, "method": method})
+    return pd.DataFrame(rows)
+
+
+def epochs_below(folder: Path) -> dict[int, Path]:
+    """The checkpoints epoch-<n>.safetensors of a folder, by n."""
+    found = {epoch_of(path.stem): path for path in folder.glob("epoch-*.safetensors")}
+    if not found:
+        raise InputError(f"{folder} holds no checkpoints epoch-<n>.safetensors; give the folder of a run's checkpoints")
+    return dict(sorted(found.items()))
+
+
+def epoch_of(label: str) -> int:
+    """n of "epoch-n"."""
+    return int(label.removeprefix("epoch-"))
+
+
+def label_of(checkpoint: Path) -> str:
+    """ "w70" for epoch-70.safetensors, otherwise the file's name."""
+    return "w" + checkpoint.stem.removeprefix("epoch-") if checkpoint.stem.startswith("epoch-") else checkpoint.stem
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,30 @@
+"""Prepare one data set: download it or read a directory of arrays, check it, and write memory-mappable arrays."""
+
+import argparse
+from pathlib import Path
+
+from workflow_scripts.base.stage import run
+from workflow_scripts.datasets.prepare import prepare
+from workflow_scripts.datasets.registry import INFO
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m workflow_scripts.stages.prepare_data", description=__doc__)
+    parser.add_argument("name", help=f"{', '.join(INFO)}, or any other name together with --source")
+    parser.add_argument("--out", type=Path, required=True, help="directory to write, such as data/cifar10")
+    parser.add_argument(
+        "--source",
+        help="directory with x_train.npy, y_train.npy, x_test.npy, y_test.npy and SHA256SUMS: a mirror or your own "
+        "data (uint8 images (n, size, size[, channels]), integer labels from 0; dataset.yaml there may set "
+        "crop_padding and flip); without it, or where it is empty, the publisher is asked",
+    )
+    arguments = parser.parse_args()
+    info = prepare(arguments.name, arguments.out, arguments.source or None)
+    print(
+        f"{arguments.out}: {info.train} training and {info.test} test images of {info.classes} classes, "
+        f"{info.image_size} × {info.image_size} × {info.channels}"
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,49 @@
+"""Learning-rate range test: raise the rate exponentially over one pass and watch the loss (iyer2020, appendix A).
+
+The output is range_test.parquet, a row for each update until the sweep's end or the loss' explosion.
+"""
+
+import pandas as pd
+
+from workflow_scripts.base.arguments import parser, read_json
+from workflow_scripts.base.stage import run
+from workflow_scripts.evidence.tables import write_table
+from workflow_scripts.recipes.schedules import rates
+from workflow_scripts.stages.shared.workbench import Workbench
+from workflow_scripts.training import engine
+from workflow_scripts.training.range_test import range_test
+
+EXAMPLE = {
+    "model": {"name": "resnet18"},
+    "initialisation": {"rule": "default"},
+    "optimizer": {"name": "sgd", "momentum": 0.9, "weight_decay": 5e-4},
+    "schedule": {"name": "exponential_range", "lr_min": 1e-5, "lr_max": 10},
+    "batch_size": 128,
+    "samples_per_epoch": 50000,
+    "augment": True,
+    "window": 0.05,
+    "seed": 1,
+}
+
+
+def main() -> None:
+    given = parser("range_test", __doc__, EXAMPLE).parse_args()
+    recipe = read_json(given.recipe, tuple(EXAMPLE))
+    bench = Workbench.of(given, recipe)
+    sizes = recipe["batch_size"], recipe["samples_per_epoch"]
+    steps = -(-recipe["samples_per_epoch"] // recipe["batch_size"])
+    fresh = engine.begin(recipe, bench.data)
+    found = range_test(
+        fresh.model,
+        fresh.optimizer,
+        bench.data.epoch_batches(recipe["seed"], 1, *sizes, recipe["augment"]),
+        rates(recipe["schedule"], steps, steps),
+        recipe["window"],
+    )
+    columns = {"step": found.step, "rate": found.rate, "loss": found.loss, "smoothed_loss": found.smoothed}
+    table = pd.DataFrame(columns).assign(minimum=found.minimum, suggestion=found.suggestion)
+    write_table(given.out / "range_test.parquet", table, "range_test", None, bench.provenance(sweep=found.status))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,41 @@
+"""Compare the layers of two checkpoints by SVCCA (gotmare2019, section 2.2).
+
+The output is similarity.parquet: a row for each pair of layers, with the similarity and its floor for independent data.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from workflow_scripts.base.arguments import parser, read_json
+from workflow_scripts.base.stage import run
+from workflow_scripts.evidence.dependencies import divergence
+from workflow_scripts.evidence.tables import write_table
+from workflow_scripts.representation.similarity import compare
+from workflow_scripts.stages.shared.workbench import Workbench, describe
+
+EXAMPLE = {"images": 10000, "diagonal_only": False}
+
+
+def main() -> None:
+    arguments = parser("similarity", __doc__, EXAMPLE)
+    arguments.add_argument("--first", type=Path, required=True, help="checkpoint whose layers are the rows")
+    arguments.add_argument("--second", type=Path, required=True, help="checkpoint whose layers are the columns")
+    given = arguments.parse_args()
+    recipe = read_json(given.recipe, tuple(EXAMPLE))
+    out = given.out / "similarity.parquet"
+    if status := divergence([given.first, given.second]):
+        write_table(out, pd.DataFrame(), "similarity", status, describe(recipe, given.scale))
+        return
+    bench = Workbench.of(given, recipe)
+    models = recipe.get("models", {})
+    networks = [
+        bench.network(path, models.get(which, recipe.get("model")))
+        for which, path in (("first", given.first), ("second", given.second))
+    ]
+    table = compare(*networks, bench.data, recipe["images"], recipe["diagonal_only"])
+    write_table(out, table, "similarity", None, bench.provenance())
+
+
+if __name__ == "__main__":
+    run(main)

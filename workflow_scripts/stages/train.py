@@ -1,0 +1,86 @@
+"""Train one run, or take it from the store where it has been trained before.
+
+The outputs are metrics.parquet (the tidy table), checkpoints/<label>.safetensors and recipe.json. Several GPUs train
+one run together when torchrun starts this: `torchrun --standalone --nproc-per-node 4 -m workflow_scripts.stages.train`.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from workflow_scripts.base.arguments import add_resuming, add_running, read_json, results_folder
+from workflow_scripts.base.stage import run
+from workflow_scripts.runtime.processes import joined
+from workflow_scripts.training.job import Job, Settings, Trainer
+
+EXAMPLE = {
+    "recipe": {
+        "data": "cifar10",
+        "model": {"name": "vgg16"},
+        "initialisation": {"variance": 1.0},
+        "optimizer": {"name": "sgd", "momentum": 0.9, "weight_decay": 5e-4},
+        "schedule": {"name": "step", "lr": 0.05, "factor": 0.2, "milestones": [60, 120, 160]},
+        "batch_size": 100,
+        "samples_per_epoch": 50000,
+        "epochs": 200,
+        "augment": True,
+        "image_sides": None,
+        "evaluate_every": 1,
+        "seed": 1,
+        "freeze": None,
+        "distillation": None,
+        "fallback": None,
+    },
+    "checkpoints": {"epoch-200": 100000},
+}
+
+
+def read_job(text: str) -> Job:
+    """A job from its canonical JSON, or from a file that holds it.
+
+    Raises
+    ------
+    InputError : it is no JSON mapping, lacks a key that `EXAMPLE` has, or trains for no epochs or on no images.
+    """
+    document = read_json(text, tuple(EXAMPLE))
+    return Job(read_json(json.dumps(document["recipe"]), tuple(EXAMPLE["recipe"])), document["checkpoints"])
+
+
+def settings(given: argparse.Namespace, output: Path) -> Settings:
+    """How to train, from the arguments that `add_running` and `add_resuming` made."""
+    store = results_folder(given, output) / "store"
+    return Settings(given.data, store, given.device, given.snapshot_seconds, given.scale, given.threads, given.workers)
+
+
+def pack_of(job: Job, packs: Path) -> list[Job]:
+    """The other jobs of the pack that holds this one, by the file that the workflow writes as it starts."""
+    for pack in json.loads(packs.read_text()) if packs.exists() else []:
+        jobs = [Job(other["recipe"], other["checkpoints"]) for other in pack]
+        if job in jobs:
+            return [other for other in jobs if other != job]
+    return []
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m workflow_scripts.stages.train",
+        description=__doc__,
+        epilog=f"example of a job: {json.dumps(EXAMPLE)}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--job", required=True, help="JSON {recipe, checkpoints}, or a .json file that holds it")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the outputs")
+    parser.add_argument("--teacher", type=Path, help="checkpoint of the teacher, if it is not in runs/ of the results")
+    add_running(parser)
+    add_resuming(parser)
+    given = parser.parse_args()
+    job, results = read_job(given.job), results_folder(given, given.out)
+    with joined(given.device) as processes:
+        trainer = Trainer(settings(given, given.out), processes)
+        trainer.finish(job, given.teacher or job.teacher(results / "runs"), given.out)
+    if trainer.warm and processes.alone:
+        trainer.finish_others(pack_of(job, results / "packs" / f"{given.scale}.json"), results / "runs")
+
+
+if __name__ == "__main__":
+    run(main)
