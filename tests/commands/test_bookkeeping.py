@@ -362,7 +362,7 @@ def test_a_price_counts_the_teachers_of_teachers(declared):
     ],
 )
 def test_a_mistake_is_told(arguments, sentence):
-    assert sentence in call_stage("price", *arguments)[0]
+    assert sentence in call_stage("commands.price", *arguments)[0]
 
 
 def test_differences_name_their_places():
