@@ -86,7 +86,7 @@ class Done(Site):
         monkeypatch.chdir(self.directory)
         before = dict(os.environ), sys.path[:]
         try:
-            return call_stage(module.__name__.rpartition(".")[2], *arguments)
+            return call_stage(module.__name__.partition(".")[2], *arguments)
         finally:
             os.environ.clear()
             os.environ.update(before[0])
