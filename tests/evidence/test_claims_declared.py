@@ -79,7 +79,7 @@ def test_claims_change_no_recipe(declared):
 
 
 def test_what_the_papers_claim_is_stated(declared):
-    """Claims are sentences, and one that rests on single runs says where support begins and where contradiction does."""
+    """Claims are sentences, and one on single runs says where support begins and where contradiction does."""
     for paper in read(read_yaml(declared.root / "config.yaml"), declared.root).papers:
         for name, claim in paper.claims["claims"].items():
             assert claim["says"].endswith(".") and claim["against"].endswith("."), name

@@ -27,7 +27,7 @@ class Declarations:
         self.config["papers"] = ["gotmare2019"]
 
     def path(self, name):
-        """runs, analyses, artifacts, claims, paper: of gotmare2019; demo, reduced, paper_scale: of scales/."""
+        """runs, analyses, artifacts, paper: of gotmare2019; demo, reduced, paper_scale: of scales/."""
         if name in ("demo", "reduced", "paper_scale"):
             return self.root / "scales" / f"{name.removesuffix('_scale')}.yaml"
         return self.root / "papers" / "gotmare2019" / f"{name}.yaml"
