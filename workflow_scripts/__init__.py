@@ -1,4 +1,5 @@
-"""Closer Look: the stages of the pipeline (one thin module per rule) and, in subpackages, the library behind them.
+"""Closer Look: a command for each rule of the workflow (stages), commands for people, and the library behind them.
 
-Imports run one way: stage modules → training, landscape, representation, evidence → models, datasets → recipes → base.
+Imports run one way: stages, commands → planning, training, landscape, representation, generation, plotting → tasks,
+runtime → models, datasets, evidence → recipes → base. Nothing here imports Snakemake, but for a price's dry run.
 """

@@ -15,6 +15,7 @@ from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.images.arrays import ImageData, PreparedInfo
 from workflow_scripts.datasets.images.in_memory import InMemoryData
 from workflow_scripts.landscape.sharpness import Box, keskar_sharpness
+from workflow_scripts.training.evaluation import evaluate
 
 EPSILON = 1e-2
 
@@ -216,6 +217,27 @@ def test_steps_run_on_through_the_epochs():
 
     result = keskar_sharpness(batch_norm_net(), NOISE, batches, steps=7)
     assert (asked, result.steps) == ([1, 2, 3], 7)
+
+
+@pytest.mark.parametrize("epsilon", [1e-7, 1e-6, 1e-4])
+def test_losses_in_float64_tell_rises_that_float32_cannot(epsilon):
+    """Two weights and one image x of label 0: the greatest loss of log(1 + e^((w1 - w0) x)) is at a corner."""
+    data, linear = tiny_data(count=1, classes=1, size=1), nn.Linear(1, 2, bias=False)
+    weights = torch.tensor([0.1, 0.2], dtype=torch.float32)
+    linear.weight.data = weights[:, None].clone()
+    ((image, _),) = data.batches("train", 1)
+    x, (w0, w1) = image.item(), weights.double().tolist()
+    way = math.copysign(epsilon, x)
+    loss, greatest = (math.log1p(math.exp(d * x)) for d in (w1 - w0, w1 - w0 + way * ((w1 + 1) + (w0 + 1))))
+    found = keskar_sharpness(
+        nn.Sequential(nn.Flatten(), linear), data, minibatches(data), epsilon, 50, 1.0, 0.0, dtype=torch.float64
+    )
+    assert found.sharpness == pytest.approx(100 * (greatest - loss) / (1 + loss), rel=1e-7)
+
+
+def test_logits_that_are_no_numbers_choose_no_class():
+    found = evaluate(lambda images: torch.full((len(images), 3), math.nan), NOISE, "test")
+    assert math.isnan(found.loss) and math.isnan(found.accuracy) and math.isnan(found.top5_accuracy)
 
 
 def test_a_minimum_that_is_not_finite_is_recorded():

@@ -9,12 +9,14 @@ from workflow_scripts.recipes.merge import merge
 from workflow_scripts.recipes.schema import problems, read_yaml
 
 PAPER_FILES = ("paper", "runs", "analyses", "artifacts")
+OPTIONAL_FILES = ("claims",)
 
 
 @dataclass(frozen=True)
 class PaperDeclaration:
     """The documents of one paper's folder, as they were read.
 
+    claims : empty where the folder has none.
     reported : keys (id, row, column) of the numbers that the paper prints, in reported.csv.
     """
 
@@ -24,6 +26,7 @@ class PaperDeclaration:
     runs: dict
     analyses: dict
     artifacts: dict
+    claims: dict
     reported: frozenset[tuple[str, str, str]]
 
 
@@ -89,10 +92,12 @@ def _read_paper(root: Path, name: str) -> tuple[dict, list[str]]:
         known = ", ".join(sorted(path.name for path in (root / "papers").iterdir() if path.is_dir()))
         raise InputError(f"config.yaml: papers names {name!r}; allowed are the folders of papers/: {known}")
     documents = {kind: read_yaml(folder / f"{kind}.yaml") for kind in PAPER_FILES}
+    optional = {kind: folder / f"{kind}.yaml" for kind in OPTIONAL_FILES}
+    documents |= {kind: read_yaml(path) for kind, path in optional.items() if path.exists()}
     found = []
     for kind, document in documents.items():
         found += problems(document, kind, f"papers/{name}/{kind}.yaml", root)
-    return documents, found
+    return {kind: {} for kind in OPTIONAL_FILES} | documents, found
 
 
 def read_reported(folder: Path) -> frozenset[tuple[str, str, str]]:

@@ -10,6 +10,7 @@ from workflow_scripts.planning import declarations
 from workflow_scripts.planning.analyses import AnalysisResolver
 from workflow_scripts.planning.analysis import Analysis
 from workflow_scripts.planning.artifacts import Artifact, ArtifactResolver
+from workflow_scripts.planning.claims import Claim, ClaimResolver
 from workflow_scripts.planning.paths import Paths
 from workflow_scripts.planning.runs import Run, RunResolver
 from workflow_scripts.planning.scaling import Scale
@@ -28,6 +29,7 @@ class Plan:
     runs: dict[str, Run]
     analyses: dict[str, Analysis]
     artifacts: dict[str, Artifact]
+    claims: dict[str, Claim]
     titles: dict[str, str]
 
     def packs(self) -> list[list[str]]:
@@ -71,6 +73,7 @@ def make_plan(config: dict, root: Path) -> Plan:
     runs: dict[str, Run] = {}
     analyses: dict[str, Analysis] = {}
     artifacts: dict[str, Artifact] = {}
+    claims: dict[str, Claim] = {}
     for paper in declared.papers:
         run_resolver = RunResolver(paper, scale)
         analysis_resolver = AnalysisResolver(paper, scale, run_resolver)
@@ -78,17 +81,19 @@ def make_plan(config: dict, root: Path) -> Plan:
         for name in paper.artifacts["artifacts"]:
             artifact = artifact_resolver.resolve(name, config["scale"])
             artifacts[artifact.id] = artifact
+        claim_resolver = ClaimResolver(paper, run_resolver, analysis_resolver, paths)
+        claims |= {claim.id: claim for claim in claim_resolver.resolve_all()}
         for analysis in analysis_resolver.resolve_all():
             analyses.setdefault(analysis.id, analysis)
         for name in run_resolver.names:  # last, when all has said which checkpoints it needs
             for run in run_resolver.resolve(name):
                 _add_run(runs, run)
-        problems += run_resolver.problems + analysis_resolver.problems + artifact_resolver.problems
+        for resolver in (run_resolver, analysis_resolver, artifact_resolver, claim_resolver):
+            problems += resolver.problems
     if problems:
         raise InputError.together("The declarations cannot be used", dict.fromkeys(problems))
-    return Plan(
-        config, scale, paths, runs, analyses, artifacts, {paper.name: paper.paper["title"] for paper in declared.papers}
-    )
+    titles = {paper.name: paper.paper["title"] for paper in declared.papers}
+    return Plan(config, scale, paths, runs, analyses, artifacts, claims, titles)
 
 
 def _add_run(runs: dict[str, Run], run: Run) -> None:

@@ -1,5 +1,6 @@
 """Evaluation in large batches; sums and counts until the very end."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -33,13 +34,16 @@ class Totals:
 
     @property
     def accuracy(self) -> float:
-        """Share of correct images, in percent."""
-        return 100.0 * self.correct / self.count
+        """Share of correct images, in percent; NaN where the loss is NaN, since NaN logits choose no class."""
+        return self._percent(self.correct)
 
     @property
     def top5_accuracy(self) -> float:
-        """Share of images whose label is among the five largest logits, in percent."""
-        return 100.0 * self.in_top5 / self.count
+        """Share of images whose label is among the five largest logits, in percent; NaN as `accuracy` is."""
+        return self._percent(self.in_top5)
+
+    def _percent(self, images: int) -> float:
+        return math.nan if math.isnan(self.loss_sum) else 100.0 * images / self.count
 
 
 @torch.inference_mode()
@@ -56,12 +60,14 @@ def evaluate(
 
     Parameters
     ----------
-    forward : maps normalised images (b, c, h, w) to logits (b, classes); in eval mode where that matters.
+    forward : maps normalised images (b, c, h, w) to logits (b, classes); in eval mode where that matters. The loss is
+        computed in float32, or in float64 where the logits are.
     share, total : for several processes: the batches of this one, and what adds up a tensor over all of them.
     """
     sums, count = torch.zeros(3, dtype=torch.float64, device=data.device), 0
     for images, labels in data.batches(split, batch_size, limit, share):
-        logits = forward(images).float()
+        logits = forward(images)
+        logits = logits if logits.dtype == torch.float64 else logits.float()
         loss = F.cross_entropy(logits, labels, reduction="sum")
         hits = logits.topk(min(5, logits.shape[1])).indices == labels[:, None]
         sums += torch.stack([loss, hits[:, 0].sum(), hits.sum()])

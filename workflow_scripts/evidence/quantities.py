@@ -3,9 +3,10 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from workflow_scripts.plotting.sources import Sources
+if TYPE_CHECKING:
+    from workflow_scripts.evidence.sources import Sources
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Trials:
         return [*self.told, *(missing if self.missing else [])]
 
 
-def trials(name: str, source: Mapping[str, Any], tables: Sources) -> Trials:
+def trials(name: str, source: Mapping[str, Any], tables: "Sources") -> Trials:
     """The trials of a quantity of `QUANTITIES`.
 
     Parameters
@@ -86,7 +87,7 @@ def trials(name: str, source: Mapping[str, Any], tables: Sources) -> Trials:
     return Trials(values, diverged=lost, told=told if lost else ())
 
 
-def _last(quantity: Quantity, paths: list[str], tables: Sources) -> Trials:
+def _last(quantity: Quantity, paths: list[str], tables: "Sources") -> Trials:
     values, told, missing = {}, [], 0
     for path in paths:
         found = tables.read(path, "metrics")

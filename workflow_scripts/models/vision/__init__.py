@@ -1,0 +1,1 @@
+"""The image networks of both papers, their layers and their initialisation."""

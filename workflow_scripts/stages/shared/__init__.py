@@ -1,0 +1,1 @@
+"""What several stages share: the data and networks of an analysis, and measurements of trials."""
