@@ -127,8 +127,8 @@ class Inventory:
                 return []
             return [fingerprint(curve_training(recipe, ends, digests(described.parent)))]
         if analysis.kind in OF_TRIALS:
-            digests = [self._digest(trial) for trial in recipe["runs"]]
-            return [fingerprint(measurement(analysis.kind, recipe, digest)) for digest in digests if digest]
+            measured = [self._digest(trial) for trial in recipe["runs"]]
+            return [fingerprint(measurement(analysis.kind, recipe, digest)) for digest in measured if digest]
         return []
 
     def _digest(self, end: dict) -> str | None:

@@ -62,8 +62,8 @@ def prepare(name: str, out: str | Path, source: str | Path | None = None) -> "Pr
         )
     if name not in INFO:
         raise InputError(
-            f"{name!r} is not a data set that can be downloaded ({', '.join([*PUBLISHERS, *TEXT])}); for data of your own, put "
-            f"its arrays in a directory and name it in config.yaml under data.sources.{name}"
+            f"{name!r} is not a data set that can be downloaded ({', '.join([*PUBLISHERS, *TEXT])}); for data of your "
+            f"own, put its arrays in a directory and name it in config.yaml under data.sources.{name}"
         )
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.download-") as scratch:

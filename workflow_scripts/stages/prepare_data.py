@@ -17,7 +17,8 @@ def main() -> None:
         "--source",
         help="directory with x_train.npy, y_train.npy, x_test.npy, y_test.npy and SHA256SUMS: a mirror or your own "
         "data (uint8 images (n, size, size[, channels]), integer labels from 0; dataset.yaml there may set "
-        "crop_padding and flip), or text with a dataset.yaml that names its form; without it, or where it is empty, the publisher is asked",
+        "crop_padding and flip), or text with a dataset.yaml that names its form; "
+        "without it, or where it is empty, the publisher is asked",
     )
     arguments = parser.parse_args()
     info = prepare(arguments.name, arguments.out, arguments.source or None)

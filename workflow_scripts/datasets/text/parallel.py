@@ -207,9 +207,7 @@ def make_dictionaries(info: Parallel, pieces: Pieces, train: dict[str, Ragged]) 
     counts = {side: np.bincount(train[side].tokens, minlength=len(pieces.names)) for side in SIDES}
     if info.joined:
         counts = dict.fromkeys(SIDES, counts["source"] + counts["target"])
-    return {
-        side: Dictionary.of_counts(dict(zip(pieces.names, counts[side].tolist(), strict=True))) for side in SIDES
-    }
+    return {side: Dictionary.of_counts(dict(zip(pieces.names, counts[side].tolist(), strict=True))) for side in SIDES}
 
 
 @dataclass

@@ -41,7 +41,7 @@ def learn_merges(counts: Counter, merges: int) -> list[str]:
         raise InputError("the training text has no word of two letters, so no pieces of words can be learned from it")
     learned = io.StringIO()
     lines = (f"{word} {count}" for word, count in counts.items())
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):  # its progress bar
+    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stderr(nowhere):  # its progress bar
         learn_bpe(lines, learned, merges, is_dict=True)
     return learned.getvalue().splitlines()[1:]  # the first line is a version
 
@@ -101,7 +101,9 @@ class Dictionary:
     @classmethod
     def of_counts(cls, counts: dict[str, int]) -> "Dictionary":
         """The dictionary of counted pieces; of equal counts in the order of their letters."""
-        ordered = sorted((token for token in counts if counts[token] and token not in SPECIALS), key=lambda t: (-counts[t], t))
+        ordered = sorted(
+            (token for token in counts if counts[token] and token not in SPECIALS), key=lambda t: (-counts[t], t)
+        )
         used = len(SPECIALS) + len(ordered)
         fill = [FILL.format(number) for number in range(-used % MULTIPLE)]
         every = [0] * len(SPECIALS) + [counts[token] for token in ordered] + [0] * len(fill)

@@ -23,8 +23,8 @@ def prepare_text(name: str, out: Path, source: Path | None = None) -> PreparedTe
 
     Parameters
     ----------
-    source : the folder with the text: the publisher's files, unpacked, for a registered name, else a user's own with its
-        dataset.yaml. None asks the publisher, or makes the text where it is the grammar's.
+    source : the folder with the text: the publisher's files, unpacked, for a registered name, else a user's own with
+        its dataset.yaml. None asks the publisher, or makes the text where it is the grammar's.
 
     Raises
     ------

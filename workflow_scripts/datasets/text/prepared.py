@@ -90,10 +90,12 @@ class Ragged:
         tokens, offsets = (open_array(folder / f"{name}.{part}.npy") for part in ("tokens", "offsets"))
         place = folder / f"{name}.offsets.npy"
         if tokens.dtype != np.int32 or offsets.dtype != np.int64 or tokens.ndim != 1 or offsets.ndim != 1:
-            raise InputError(f"{place} and the tokens beside it are not of the types that preparing writes; prepare again")
+            raise InputError(
+                f"{place} and the tokens beside it are not of the types that preparing writes; prepare again"
+            )
         if not len(offsets) or offsets[0] != 0 or offsets[-1] != len(tokens) or (np.diff(offsets) < 0).any():
             raise InputError(f"{place} does not fit the {len(tokens)} tokens beside it; prepare the data set again")
-        if len(tokens) and not (0 <= tokens.min() and tokens.max() < size):
+        if len(tokens) and not (tokens.min() >= 0 and tokens.max() < size):
             where = int(np.flatnonzero((tokens < 0) | (tokens >= size))[0])
             line = int(np.searchsorted(offsets, where, side="right"))
             raise InputError(

@@ -1,4 +1,4 @@
-"""What is known of a text data set before it is prepared, and how it is prepared. Read while planning: no torch here."""
+"""What is known of text before it is prepared, and how it is prepared. Read while planning, so no torch here."""
 
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -141,31 +141,29 @@ def as_fields(info: TextInfo) -> dict:
     return asdict(info)
 
 
-_DE_EN = Parallel("", "de", "en")
+# The preparations of fairseq's examples, which the papers' code builds on.
+IWSLT = Parallel(
+    "iwslt14_de_en", "de", "en", lowercase=True, clean="words", longest=175, validation_every=23
+)  # fmt: skip
+WMT = Parallel(
+    "wmt14_en_de", "en", "de", normalise=True, aggressive_hyphens=True, merges=40_000, clean="pieces",
+    validation_every=100,
+)  # fmt: skip
+MULTI30K = Parallel(
+    "multi30k_de_en", "de", "en", lowercase=True, merges=3000, valid="val", test="test_2016_flickr"
+)  # fmt: skip
+GRAMMAR = Parallel("grammar_de_en", "de", "en", lowercase=True, merges=500)
 TEXT: dict[str, TextInfo] = {
     info.name: info
     for info in [
-        # The preparations of fairseq's examples, which the papers' code builds on.
-        iwslt := replace(
-            _DE_EN, name="iwslt14_de_en", lowercase=True, clean="words", longest=175, validation_every=23
-        ),
-        # Shen et al. (2020) share all embeddings, so one dictionary.
-        replace(iwslt, name="iwslt14_de_en_joined", joined=True),
-        Parallel(
-            "wmt14_en_de", "en", "de", normalise=True, aggressive_hyphens=True, merges=40_000, clean="pieces",
-            validation_every=100,
-        ),
-        multi30k := replace(
-            _DE_EN, name="multi30k_de_en", lowercase=True, merges=3000, valid="val", test="test_2016_flickr",
-        ),
-        replace(multi30k, name="multi30k_de_en_joined", joined=True),
-        replace(multi30k, name="multi30k_en_de", source="en", target="de"),
-        grammar := replace(_DE_EN, name="grammar_de_en", lowercase=True, merges=200),
-        replace(grammar, name="grammar_de_en_joined", joined=True),
-        replace(grammar, name="grammar_en_de", source="en", target="de"),
-        Questions("squad", train="train-v1.1.json", test="dev-v1.1.json", vocabulary="bert_base"),
-        Questions("grammar_questions", vocabulary="grammar_documents"),
-        Documents("wikipedia", vocabulary="bert_base"),
-        Documents("grammar_documents", pieces=500, test_every=20),
+        IWSLT,
+        replace(IWSLT, name="iwslt14_de_en_joined", joined=True),  # Shen et al. (2020) share all embeddings
+        WMT,
+        MULTI30K,
+        replace(MULTI30K, name="multi30k_de_en_joined", joined=True),
+        replace(MULTI30K, name="multi30k_en_de", source="en", target="de"),
+        GRAMMAR,
+        replace(GRAMMAR, name="grammar_de_en_joined", joined=True),
+        replace(GRAMMAR, name="grammar_en_de", source="en", target="de"),
     ]
-}  # fmt: skip
+}
