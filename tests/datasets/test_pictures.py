@@ -1,19 +1,25 @@
 """Folders of pictures: listed, decoded by workers, transformed as torchvision does it, and trained on."""
 
+import contextlib
 import json
 import os
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from torchvision import datasets, transforms
 
 from tests.shared.recipes import small_recipe
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.images.arrays import read_description
+from workflow_scripts.datasets.images.decoding import read_rgb
 from workflow_scripts.datasets.images.pictures import MEAN, STD
 from workflow_scripts.datasets.opened import open_data
 from workflow_scripts.datasets.prepare import prepare
@@ -81,6 +87,97 @@ def test_labels_are_those_of_torchvision(prepared, folder):
         ]
         rows = listed[listed["split"] == split]
         assert list(zip(rows["file"], rows["label"], strict=True)) == expected
+
+
+def test_pictures_below_folders_of_a_class_are_listed_as_by_torchvision(copied, tmp_path_factory):
+    """Tiny ImageNet keeps a class' pictures in <class>/images/."""
+    for split in ("train", "val"):
+        for place in list((copied / split).iterdir()):
+            for below, pictures in (("images", "*_[1-9].*"), ("b/c", "*_0.*")):
+                (place / below).mkdir(parents=True)
+                for path in list(place.glob(pictures)):
+                    path.rename(place / below / path.name)
+    other = tmp_path_factory.mktemp("elsewhere")
+    Image.new("RGB", (30, 30)).save(other / "linked.png")
+    (copied / "train" / "bee" / "more").symlink_to(other)
+    place = tmp_path_factory.mktemp("below") / "mine"
+    info = prepare("mine", place, copied)
+    assert (info.train, info.test) == (29, 12)
+    listed = pd.read_parquet(place / "pictures.parquet").query("split == 'train'")
+    expected = [
+        (Path(file).relative_to(copied).as_posix(), label)
+        for file, label in datasets.ImageFolder(copied / "train").samples
+    ]
+    assert list(zip(listed["file"], listed["label"], strict=True)) == expected
+    assert sum(len(labels) for _, labels in open_data(place, CPU).batches("train", 10)) == 29
+
+
+def test_what_is_hidden_is_no_class_and_no_picture(copied, prepared, tmp_path_factory):
+    (copied / "train" / ".ipynb_checkpoints").mkdir()
+    (copied / "train" / "ant" / "._ant_0.png").write_bytes(b"attributes")
+    (copied / "val" / "bee" / ".thumbnails").mkdir()
+    Image.new("RGB", (8, 8)).save(copied / "val" / "bee" / ".thumbnails" / "small.png")
+    place = tmp_path_factory.mktemp("hidden") / "mine"
+    assert prepare("mine", place, copied).sha256 == read_description(prepared).sha256
+
+
+def test_sixteen_bits_of_grey_are_scaled(tmp_path):
+    grey = np.linspace(0, 255, 32 * 32).reshape(32, 32).astype(np.uint8)
+    for name in ("8.png", "16.png", "16.tif", "16.pgm"):
+        pixels = grey if name == "8.png" else grey.astype(np.uint16) * 257
+        Image.fromarray(pixels).save(tmp_path / name)
+        assert np.array_equal(np.asarray(read_rgb(str(tmp_path / name))), np.stack([grey] * 3, axis=2)), name
+
+
+@pytest.mark.parametrize(("kind", "told"), [(np.float32, "floats"), (np.int32, "32-bit integers")])
+def test_values_of_unknown_range_are_refused(copied, tmp_path_factory, kind, told):
+    save = Image.fromarray(np.arange(1600).reshape(40, 40).astype(kind)).save
+    save(copied / "val" / "cat" / "strange.tif")
+    place = tmp_path_factory.mktemp("strange") / "mine"
+    prepare("mine", place, copied)
+    with pytest.raises(InputError, match=rf"val/cat/strange\.tif has {told}, .*; save it with 8 or 16 bits"):
+        list(open_data(place, CPU).batches("test", 5))
+
+
+def png(*chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG file of these chunks."""
+    parts = [struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+             for kind, data in chunks]  # fmt: skip
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+HEADER = (b"IHDR", struct.pack(">IIBBBBB", 4, 4, 8, 0, 0, 0, 0))
+PIXELS = (b"IDAT", zlib.compress(b"\0" * 20))
+MALFORMED = {
+    "a bomb": png((b"IHDR", struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)), PIXELS, (b"IEND", b"")),
+    "a huge text": png(HEADER, (b"zTXt", b"k\0\0" + zlib.compress(b"x" * 3_000_000)), PIXELS, (b"IEND", b"")),
+    "a short header": png((b"IHDR", b"\0"), PIXELS, (b"IEND", b"")),
+    "no picture": b"hello",
+    "a wrong ending": b"BM" + b"\xff" * 60,
+    "a tiff of nothing": b"II*\0\x08\0\0\0\x01\0\x00\x01\x04\0\xff\xff\xff\xff\x01\0\0\0\0\0\0\0",
+    "a negative size": b"P6\n-5 4\n255\nabc",
+}
+
+
+@pytest.mark.parametrize("contents", MALFORMED.values(), ids=MALFORMED)
+def test_whatever_a_decoder_raises_is_one_sentence(tmp_path, contents):
+    (tmp_path / "victim.png").write_bytes(contents)
+    with pytest.raises(InputError, match=r"victim\.png cannot be decoded \(.+\); copy it again") as told:
+        read_rgb(str(tmp_path / "victim.png"))
+    assert "\n" not in str(told.value) and len(str(told.value)) < 500
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(["PNG", "JPEG", "TIFF", "BMP", "PPM", "WEBP"]), st.data())
+def test_a_spoilt_picture_is_decoded_or_told(tmp_path_factory, form, data):
+    path = tmp_path_factory.mktemp("spoilt") / "picture"
+    Image.fromarray(np.arange(12 * 12 * 3, dtype=np.uint8).reshape(12, 12, 3)).save(path, form)
+    contents = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        contents[data.draw(st.integers(0, len(contents) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(contents)
+    with contextlib.suppress(InputError):
+        assert read_rgb(str(path)).mode == "RGB"
 
 
 def test_evaluation_is_torchvisions(prepared, folder):
@@ -180,6 +277,16 @@ def test_another_file_is_another_data_set(copied, prepared, tmp_path_factory):
         ),
         (lambda f: [path.unlink() for path in (f / "train" / "bee").iterdir()], "train/bee holds no picture"),
         (lambda f: (f / "train" / "cat" / "new.png").touch(), r"train/cat/new\.png is empty; copy it again"),
+        (
+            lambda f: (f / "val" / "bee" / "gone.png").symlink_to("nowhere"),
+            r"val/bee/gone\.png is not a file, or is a link",
+        ),
+        (lambda f: os.mkfifo(f / "val" / "bee" / "pipe.png"), r"val/bee/pipe\.png is not a file"),
+        (lambda f: _touch(f / "val" / "bee", b"na\xefve.png"), r"val/bee/na\\xefve\.png has a name that is not UTF-8"),
+        (
+            lambda f: (f / "val" / "bee" / "loop").symlink_to(f / "val"),
+            "val/bee/loop is a link to a folder that it lies",
+        ),
         (lambda f: _replace(f / "dataset.yaml", "image_size: big"), "image_size is 'big', but must be a whole number"),
         (
             lambda f: _replace(f / "dataset.yaml", "crop_padding: 4"),
@@ -193,6 +300,10 @@ def test_what_is_wrong_with_a_folder_is_told(copied, tmp_path_factory, spoil, se
     with pytest.raises(InputError, match=sentence):
         prepare("mine", place, copied)
     assert not place.exists()
+
+
+def _touch(folder: Path, name: bytes) -> None:
+    (folder / os.fsdecode(name)).write_bytes(b"x")
 
 
 def _replace(path: Path, text: str) -> None:

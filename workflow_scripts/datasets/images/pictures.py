@@ -1,5 +1,8 @@
 """A folder of pictures as a source, in the usual form train/<class>/*.JPEG and val/<class>/*.JPEG.
 
+The pictures of a class may lie in folders below it, as torchvision's ImageFolder takes them; what is hidden (its name
+begins with a dot) is left out.
+
 Pictures stay where they are and are decoded as they are needed: preparing lists them, with their sizes in bytes, and a
 listing that differs is another data set. Neither torch nor pandas is imported here, since the sizes of a data set are
 read while planning.
@@ -7,6 +10,7 @@ read while planning.
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,17 +62,69 @@ def class_names(folder: Path, name: str) -> list[str]:
     for below in SPLITS.values():
         if not (folder / below).is_dir():
             raise InputError(f"{folder / below} of {name} is missing; pictures lie in train/<class> and val/<class>")
-        found[below] = sorted(entry.name for entry in os.scandir(folder / below) if entry.is_dir())
+        found[below] = sorted(
+            entry.name for entry in os.scandir(folder / below) if entry.is_dir() and not is_hidden(entry.name)
+        )
     if found["train"] != found["val"] or len(found["train"]) < 2:
         alone = sorted(set(found["train"]) ^ set(found["val"]))
-        told = f"{', '.join(alone[:3])} is in one alone" if alone else f"there are {len(found['train'])} of them"
+        told = (
+            f"{', '.join(map(printable, alone[:3]))} is in one alone"
+            if alone
+            else f"there are {len(found['train'])} of them"
+        )
         raise InputError(f"{folder}: train and val must have the same classes, two at least, but {told}")
     return found["train"]
 
 
-def files_in(folder: Path) -> Iterator[os.DirEntry]:
-    """The pictures of a class."""
-    return (entry for entry in os.scandir(folder) if entry.name.lower().endswith(ENDINGS))
+def files_in(folder: Path) -> Iterator[str]:
+    """Paths of the pictures of a class, at any depth, in the order of torchvision's ImageFolder.
+
+    Raises
+    ------
+    InputError : a folder cannot be read, or is a link to one that it lies in.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise InputError(
+            f"{printable(error.filename)} cannot be read ({error.strerror}); make it readable or remove it"
+        )
+
+    walked = []
+    for place, folders, files in os.walk(folder, followlinks=True, onerror=refuse):
+        folders[:] = [name for name in folders if not is_hidden(name)]
+        for name in folders:
+            check_loop(Path(place, name))
+        walked.append((place, files))
+    for place, files in sorted(walked):
+        yield from (f"{place}/{file}" for file in sorted(files) if is_picture(file))
+
+
+def check_loop(place: Path) -> None:
+    """Refuse a link to a folder that it lies in, which would give its pictures without end.
+
+    Raises
+    ------
+    InputError : it is one.
+    """
+    if place.is_symlink():
+        above, target = place.parent.resolve(), place.resolve()
+        if target in (above, *above.parents):
+            raise InputError(f"{printable(place)} is a link to a folder that it lies in; remove it")
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is one that listings leave out, such as .DS_Store and ._picture.jpg."""
+    return name.startswith(".")
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file is one by its name."""
+    return name.lower().endswith(ENDINGS) and not is_hidden(name)
+
+
+def printable(path: str | Path) -> str:
+    """A path for a message; bytes that are not UTF-8 become escapes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def listing(folder: Path, name: str) -> "pd.DataFrame":
@@ -76,21 +132,46 @@ def listing(folder: Path, name: str) -> "pd.DataFrame":
 
     Raises
     ------
-    InputError : a class without pictures, or an empty file; every problem is told.
+    InputError : a class without pictures, or a file that cannot be a picture; every problem is told.
     """
     import pandas as pd
 
     rows, problems = [], []
     for split, below in SPLITS.items():
         for label, of_class in enumerate(class_names(folder, name)):
-            found = sorted((entry.name, entry.stat().st_size) for entry in files_in(folder / below / of_class))
-            rows += [(split, f"{below}/{of_class}/{file}", label, size) for file, size in found]
-            problems += [f"{below}/{of_class}/{file} is empty; copy it again" for file, size in found if not size]
+            found = list(files_in(folder / below / of_class))
+            for path in found:
+                file, size = os.path.relpath(path, folder), size_of(path)
+                if problem := file_problem(file, size):
+                    problems.append(f"{printable(file)} {problem}")
+                rows.append((split, file, label, size))
             if not found:
-                problems.append(f"{below}/{of_class} holds no picture ({', '.join(ENDINGS)})")
+                problems.append(f"{printable(f'{below}/{of_class}')} holds no picture ({', '.join(ENDINGS)})")
     if problems:
         raise InputError.together(f"{folder} cannot be used as {name}", problems)
     return pd.DataFrame(rows, columns=["split", "file", "label", "bytes"])
+
+
+def size_of(path: str) -> int | None:
+    """Bytes of a file; None where there is none."""
+    try:
+        facts = Path(path).stat()
+    except FileNotFoundError:
+        return None
+    return facts.st_size if stat.S_ISREG(facts.st_mode) else None
+
+
+def file_problem(file: str, size: int | None) -> str | None:
+    """What keeps a file of a size from being listed, as the end of a sentence, or None."""
+    if size is None:
+        return "is not a file, or is a link to nothing; remove it"
+    if not size:
+        return "is empty; copy it again"
+    try:
+        file.encode("utf-8")
+    except UnicodeEncodeError:
+        return "has a name that is not UTF-8; rename it"
+    return None
 
 
 def source_info(folder: Path, name: str, listed: "pd.DataFrame") -> DatasetInfo:
@@ -132,8 +213,9 @@ def read_listing(prepared: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
     try:
         listed = pd.read_parquet(prepared / LISTING)
-    except (OSError, ValueError) as error:
+        return {
+            split: (rows["file"].to_numpy(str), rows["label"].to_numpy(np.int64))
+            for split, rows in listed.groupby("split")
+        }
+    except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{prepared / LISTING} cannot be read ({error}); prepare the data set again") from None
-    return {
-        split: (rows["file"].to_numpy(str), rows["label"].to_numpy(np.int64)) for split, rows in listed.groupby("split")
-    }

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 from torchvision.transforms import v2
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.images.arrays import PreparedInfo, read_description
+from workflow_scripts.datasets.images.decoding import read_rgb
 from workflow_scripts.datasets.images.normalisation import Normalisation
 from workflow_scripts.datasets.images.pictures import read_listing
 from workflow_scripts.datasets.sampling import WHOLE, Share, epoch_indices, generator, positions
@@ -109,12 +109,10 @@ class _Pictures(Dataset):
 
     def __getitem__(self, asked: tuple[int, int | None]) -> tuple[Tensor, int] | str:
         index, key = asked
-        path = self.folder / self.files[index]
         try:
-            with Image.open(path) as opened:
-                picture = opened.convert("RGB")
-        except (UnidentifiedImageError, OSError, SyntaxError) as error:
-            return f"{path} cannot be decoded ({error}); copy it again, or remove it and prepare the data set again"
+            picture = read_rgb(str(self.folder / self.files[index]))
+        except InputError as error:
+            return str(error)
         with torch.random.fork_rng(devices=[], enabled=key is not None):
             if key is not None:
                 torch.manual_seed(key)
