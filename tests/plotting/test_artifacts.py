@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from workflow_scripts.base.errors import InputError
+from workflow_scripts.evidence.sources import Sources
 from workflow_scripts.evidence.tables import KINDS, write_table
 from workflow_scripts.plotting import figure, notes, panels, style, table, tables
-from workflow_scripts.plotting.sources import Sources
 from workflow_scripts.plotting.spec import read_spec, scale_stamp
 
 REPOSITORY = Path(__file__).parents[2]

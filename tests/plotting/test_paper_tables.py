@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from workflow_scripts.base.errors import InputError
+from workflow_scripts.evidence.quantities import QUANTITIES, trials
 from workflow_scripts.evidence.reported import read_histograms
+from workflow_scripts.evidence.sources import Sources
 from workflow_scripts.evidence.statistics import shift, trend
 from workflow_scripts.evidence.tables import KINDS, write_table
 from workflow_scripts.plotting import figure, paper_table, table, tables, trend_table
-from workflow_scripts.plotting.quantities import QUANTITIES, trials
-from workflow_scripts.plotting.sources import Sources
 from workflow_scripts.plotting.spec import read_spec
 
 DIVERGED = {"state": "diverged", "run": "f" * 12, "step": 63, "epoch": 3.2, "reason": "the loss is nan"}

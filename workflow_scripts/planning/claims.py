@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from workflow_scripts.evidence.quantities import QUANTITIES
 from workflow_scripts.planning.analyses import AnalysisResolver
 from workflow_scripts.planning.analysis import Analysis, short
 from workflow_scripts.planning.artifacts import UNKNOWN
@@ -17,7 +18,6 @@ from workflow_scripts.planning.declarations import PaperDeclaration
 from workflow_scripts.planning.kinds import OF_TRIALS, PLURALS
 from workflow_scripts.planning.paths import Paths
 from workflow_scripts.planning.runs import Run, RunResolver
-from workflow_scripts.plotting.quantities import QUANTITIES
 
 OPERANDS = ("of", "minus", "to", "beyond", "along")
 REFERENCES = ("runs", "curve", "similarity", *OF_TRIALS)  # keys of an operand that name a run or an analysis

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation, Transform
 
 from workflow_scripts.base.files import whole_file
+from workflow_scripts.evidence.sources import Sources
 from workflow_scripts.plotting import notes, panels, style
-from workflow_scripts.plotting.sources import Sources
 
 Panel = Mapping[str, Any]
 PNG_DPI = 144

@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from workflow_scripts.evidence.quantities import QUANTITIES, Trials, trials
 from workflow_scripts.evidence.reported import read_reported
+from workflow_scripts.evidence.sources import Sources
 from workflow_scripts.evidence.statistics import summarise
-from workflow_scripts.plotting.quantities import QUANTITIES, Trials, trials
-from workflow_scripts.plotting.sources import Sources
 from workflow_scripts.plotting.table import NOTHING, above
 
 SETTING = "a setting, not a result"  # the note of reported values that nobody measured

@@ -19,9 +19,9 @@ import pandas as pd
 
 from workflow_scripts.base.files import whole_file, write_text
 from workflow_scripts.evidence.reported import read_reported, reported_row
+from workflow_scripts.evidence.sources import Sources
 from workflow_scripts.evidence.statistics import BETTER, Summary, summarise
 from workflow_scripts.plotting import style
-from workflow_scripts.plotting.sources import Sources
 from workflow_scripts.plotting.spec import scale_stamp
 
 NOTHING = "–"

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from workflow_scripts.evidence.quantities import QUANTITIES, trials
 from workflow_scripts.evidence.reported import read_histograms
+from workflow_scripts.evidence.sources import Sources
 from workflow_scripts.evidence.statistics import shift, trend
-from workflow_scripts.plotting.quantities import QUANTITIES, trials
-from workflow_scripts.plotting.sources import Sources
 from workflow_scripts.plotting.table import NOTHING, above
 
 STATISTICS = ("tau", "low", "high", "p", "superiority", "shift_p", "spread", "spread_p")

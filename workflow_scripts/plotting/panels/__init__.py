@@ -2,12 +2,12 @@
 
 Each module has
 
-    values(panel, tables) -> DataFrame     exactly what is plotted, with a column `note` (see plotting/sources.py)
+    values(panel, tables) -> DataFrame     exactly what is plotted, with a column `note` (see evidence/sources.py)
     size(values, panel) -> (float, float)  width and height in inches
     draw(ax, values, panel)                draw those values and nothing else; never called without any
     share(figure, axes, panels)            optional: what all drawn panels of the kind have in common (colour bars)
 
-`tables` is a `plotting.sources.Sources`. The keys of a panel, by kind (schemas/panel.schema.yaml refuses all others);
+`tables` is a `evidence.sources.Sources`. The keys of a panel, by kind (schemas/panel.schema.yaml refuses all others);
 `table` is the path of a tidy table, relative to where the workflow runs. Every kind takes `kind` and `title`.
 
 training_curve      a metric against time, for several runs
@@ -47,10 +47,10 @@ embedding           modes and bends placed by t-SNE
     lines           list of [mode, bend, mode]; default: bend GA joins modes G and A
     labels          mapping from a point's name to what to write there
 histogram           the trials of several settings, one histogram above the other
-    quantity        a key of plotting/quantities.py
+    quantity        a key of evidence/quantities.py
     heading         what tells the settings apart, such as "Explore epochs"
     series          list of {label} with the trials of each setting, {tables}, {sharpness} or {fisher} as told in
-                    plotting/quantities.py
+                    evidence/quantities.py
     digitised       in place of series: {file, figure}, a paper's own histograms and which of them
 range_test          the loss against the rate of a learning-rate range test
     table

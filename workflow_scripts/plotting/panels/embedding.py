@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from workflow_scripts.evidence.sources import Sources
 from workflow_scripts.plotting import style
-from workflow_scripts.plotting.sources import Sources
 
 LOOKS = {
     "mode": {"marker": "o", "s": 62, "label": "mode"},

@@ -8,10 +8,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from workflow_scripts.evidence.quantities import QUANTITIES, trials
 from workflow_scripts.evidence.reported import read_histograms
+from workflow_scripts.evidence.sources import Sources
 from workflow_scripts.plotting import style
-from workflow_scripts.plotting.quantities import QUANTITIES, trials
-from workflow_scripts.plotting.sources import Sources
 
 COLUMNS = ["series", "run", "value", "left", "right", "count", "note"]
 HEIGHT = 0.82  # of the highest bar, where 1 is the distance from one histogram to the next

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
+from workflow_scripts.evidence.sources import Sources
 from workflow_scripts.plotting import style
-from workflow_scripts.plotting.sources import Sources
 
 LEVELS = 16
 

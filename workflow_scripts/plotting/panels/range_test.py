@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
+from workflow_scripts.evidence.sources import Sources
 from workflow_scripts.plotting import style
-from workflow_scripts.plotting.sources import Sources
 
 
 def size(values: pd.DataFrame, panel: Mapping[str, Any]) -> tuple[float, float]:

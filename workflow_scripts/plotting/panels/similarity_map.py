@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from workflow_scripts.base.errors import InputError
+from workflow_scripts.evidence.sources import Sources
 from workflow_scripts.plotting import style
-from workflow_scripts.plotting.sources import Sources
 
 LAYERS = ["layer_a", "label_a", "layer_b", "label_b"]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from workflow_scripts.plotting.sources import Sources
+    from workflow_scripts.evidence.sources import Sources
 
 
 @dataclass(frozen=True)
