@@ -1,7 +1,7 @@
 """The one prepared form of a data set: memory-mappable arrays and a description, shared by every run."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -15,18 +15,33 @@ DESCRIPTION = "dataset.json"
 
 
 @dataclass(frozen=True)
+class Origin:
+    """The prepared data set that another one was derived from: its name, its source, and the digests of its arrays."""
+
+    name: str
+    source: str
+    sha256: dict[str, str]
+
+
+@dataclass(frozen=True)
 class PreparedInfo(DatasetInfo):
     """What is known of a data set once it is prepared.
 
     mean, std : of each channel over the training images, pixels in 0 .. 1 (std with divisor n).
     source : where the images came from.
     sha256 : digest of each array file, by file name.
+    origin : of a derived data set, what it was derived from.
     """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
     source: str
     sha256: dict[str, str]
+    origin: Origin | None = None
+
+    def registered(self) -> DatasetInfo:
+        """What was known before it was prepared."""
+        return DatasetInfo(**{each.name: getattr(self, each.name) for each in fields(DatasetInfo)})
 
 
 @dataclass(frozen=True)
@@ -94,7 +109,8 @@ def read_description(folder: Path) -> PreparedInfo:
             f"`python -m workflow_scripts.stages.prepare_data NAME --out {folder}`"
         )
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        return PreparedInfo(**{**fields, "mean": tuple(fields["mean"]), "std": tuple(fields["std"])})
+        found = json.loads(path.read_text(encoding="utf-8"))
+        origin = Origin(**found["origin"]) if found.get("origin") else None
+        return PreparedInfo(**{**found, "mean": tuple(found["mean"]), "std": tuple(found["std"]), "origin": origin})
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(f"{path} is not a description that preparing writes ({error}); prepare it again") from None
