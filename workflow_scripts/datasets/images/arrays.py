@@ -1,17 +1,16 @@
 """The one prepared form of a data set: memory-mappable arrays and a description, shared by every run."""
 
-import json
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
 from workflow_scripts.base.errors import InputError
+from workflow_scripts.datasets.description import DESCRIPTION, read_fields
 from workflow_scripts.datasets.images.npy import open_array
 from workflow_scripts.datasets.registry import DatasetInfo
 
 ARRAYS = ("x_train.npy", "y_train.npy", "x_test.npy", "y_test.npy")
-DESCRIPTION = "dataset.json"
 
 
 @dataclass(frozen=True)
@@ -102,15 +101,11 @@ def read_description(folder: Path) -> PreparedInfo:
     ------
     InputError : it is missing, or is not what preparing writes.
     """
-    path = folder / DESCRIPTION
-    if not path.is_file():
-        raise InputError(
-            f"{path} is missing, so {folder} is no prepared data set; make one with "
-            f"`python -m workflow_scripts.stages.prepare_data NAME --out {folder}`"
-        )
+    found = read_fields(folder)
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
         origin = Origin(**found["origin"]) if found.get("origin") else None
         return PreparedInfo(**{**found, "mean": tuple(found["mean"]), "std": tuple(found["std"]), "origin": origin})
-    except (ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{path} is not a description that preparing writes ({error}); prepare it again") from None
+    except (TypeError, KeyError) as error:
+        raise InputError(
+            f"{folder / DESCRIPTION} is not a description that preparing writes ({error}); prepare it again"
+        ) from None
