@@ -6,6 +6,8 @@
 #
 # Each artifact is also a target by its name, such as gotmare2019_figure_3.
 
+from workflow_scripts.base.text import sorted_by_numbers
+
 FOLDER = PATHS.artifact(SCALE, "{paper}", "{artifact}")
 # A changed style redraws the figures and trains nothing.
 DRAWING = sorted(
@@ -13,11 +15,18 @@ DRAWING = sorted(
 )
 
 
+def in_order(key: str, wildcards) -> str:
+    """What an artifact's specification has under `key`, so that the report, which sorts text, has it in its place."""
+    of_paper = [other.spec[key] for other in PLAN.artifacts.values() if other.spec["paper"] == wildcards.paper]
+    return sorted_by_numbers(artifact_of(wildcards).spec[key], of_paper)
+
+
 # How an artifact stands in Snakemake's report.
 SHOWN = dict(
     category=lambda wildcards: PLAN.titles[wildcards.paper],
-    subcategory=lambda wildcards: f"Section {artifact_of(wildcards).spec['section']}",
-    labels=lambda wildcards: {key: artifact_of(wildcards).spec[key] for key in ("number", "title")},
+    subcategory=lambda wildcards: f"Section {in_order('section', wildcards)}",
+    # One label: Snakemake's report makes a switch of a second one that has two values, and then shows neither.
+    labels=lambda wildcards: {"artifact": f"{in_order('number', wildcards)}: {artifact_of(wildcards).spec['title']}"},
     caption="../report/artifact.rst",
 )
 

@@ -13,7 +13,7 @@ sys.path.insert(0, str(ROOT))
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import write_text
 from workflow_scripts.datasets.images.pictures import SPLITS, is_picture_folder
-from workflow_scripts.datasets.registry import CHECKSUMS
+from workflow_scripts.datasets.description import CHECKSUMS
 from workflow_scripts.runtime.lease import devices as gpus
 from workflow_scripts.planning.declarations import with_numbers
 from workflow_scripts.planning.plan import make_plan

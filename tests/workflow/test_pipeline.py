@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.shared.browser import needs_chromium, read_report
 from workflow_scripts.evidence.tables import read_table
 from workflow_scripts.planning.plan import make_plan
 from workflow_scripts.recipes.schema import read_yaml
@@ -124,3 +125,18 @@ def test_the_report_collects_every_artifact_and_opens_without_a_network(demo, pl
         if not artifact.sensitivity:
             assert artifact.spec["title"] in page or json.dumps(artifact.spec["title"])[1:-1] in page, artifact.id
     assert not re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=[\"']https?://", page)
+
+
+@needs_chromium
+def test_every_section_of_the_report_shows_its_figures_and_tables(demo, plan):
+    page = demo / "results" / "demo" / "report.html"
+    if not page.exists():
+        assert snakemake(demo, "--cores", "1", "report").returncode == 0
+    found, errors = read_report(page)
+    assert errors == [] and set(found) == set(plan.titles.values())
+    shown = {label: what for sections in found.values() for results in sections.values() for label, what in results}
+    wanted = [artifact for artifact in plan.artifacts.values() if not artifact.sensitivity]
+    assert len(shown) == len(wanted)
+    for artifact in wanted:
+        what = next(what for label, what in shown.items() if label.endswith(f": {artifact.spec['title']}"))
+        assert what > 100 if artifact.template == "figure" else artifact.spec["title"] in what, artifact.id

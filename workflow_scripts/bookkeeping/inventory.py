@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from workflow_scripts.base.errors import InputError
-from workflow_scripts.datasets.images.arrays import read_description
+from workflow_scripts.datasets.description import digests
 from workflow_scripts.evidence.provenance import git
 from workflow_scripts.evidence.tables import read_facts
 from workflow_scripts.planning.kinds import OF_TRIALS, RESOLVE
@@ -125,10 +125,10 @@ class Inventory:
             described = self.paths.dataset(recipe["data"])
             if None in ends or not described.exists():
                 return []
-            return [fingerprint(curve_training(recipe, ends, read_description(described.parent).sha256))]
+            return [fingerprint(curve_training(recipe, ends, digests(described.parent)))]
         if analysis.kind in OF_TRIALS:
-            digests = [self._digest(trial) for trial in recipe["runs"]]
-            return [fingerprint(measurement(analysis.kind, recipe, digest)) for digest in digests if digest]
+            measured = [self._digest(trial) for trial in recipe["runs"]]
+            return [fingerprint(measurement(analysis.kind, recipe, digest)) for digest in measured if digest]
         return []
 
     def _digest(self, end: dict) -> str | None:

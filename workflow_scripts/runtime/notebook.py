@@ -28,6 +28,8 @@ class SocketKernelManager(AsyncKernelManager):
             argv=[
                 sys.executable,
                 "-m",
+                "workflow_scripts.runtime.warm",
+                "run",
                 "ipykernel_launcher",
                 "-f",
                 "{connection_file}",
