@@ -137,13 +137,7 @@ def test_similarity_of_layers_with_themselves(tables):
     means = {layers: operands.read({"similarity": path, "layers": layers}, tables).sample.mean for layers in
              ("all", "shallow", "deep")}  # fmt: skip
     assert means == pytest.approx({"all": 0.575, "shallow": 0.85, "deep": 0.3})
-    along = {
-        "kind": "trend",
-        "along": {"similarity": path},
-        "expected": "decrease",
-        "threshold": -0.3,
-        "contradicted": 0,
-    }
+    limits = {"expected": "decrease", "threshold": -0.3, "contradicted": 0}
     found, finding = verdict({"kind": "trend", "along": {"similarity": path}, **limits}, tables)
     assert found == SUPPORTED and finding.effect.value == -1
 
