@@ -20,8 +20,13 @@ def main() -> None:
         "crop_padding and flip), or text with a dataset.yaml that names its form; "
         "without it, or where it is empty, the publisher is asked",
     )
+    parser.add_argument(
+        "--vocabulary",
+        type=Path,
+        help="BERT checkpoint, or prepared text, whose word pieces questions or documents take",
+    )
     arguments = parser.parse_args()
-    info = prepare(arguments.name, arguments.out, arguments.source or None)
+    info = prepare(arguments.name, arguments.out, arguments.source or None, arguments.vocabulary)
     print(f"{arguments.out}: {summary(info)}")
 
 
