@@ -34,6 +34,7 @@ include: "rules/report.smk"
 localrules:
     all,
     prepare_data,
+    derive_data,
     report,
 
 

@@ -125,6 +125,18 @@ def test_a_plane_through_anyones_checkpoints(curve, foreign, tiny, tmp_path):
     assert iterates.loc[("w1", "affine"), "residual"] > 1
 
 
+def test_plain_cca_keeps_every_direction(foreign, tiny, tmp_path):
+    both = ["--first", foreign["a"], "--second", foreign["b"]]
+    ranks = {}
+    for name, options in (("usual", {}), ("named", {"variance_kept": 0.99}), ("plain", {"variance_kept": 1})):
+        assert call_stage("similarity", *command("similarity", tiny, tmp_path / name, *both, **options))[0] == 0
+        ranks[name] = read_table(tmp_path / name / "similarity.parquet", "similarity").frame
+    assert ranks["usual"].equals(ranks["named"])
+    assert (ranks["plain"].rank_a >= ranks["usual"].rank_a).all() and (ranks["plain"].rank_a.iloc[-1] == 10)
+    wrong = command("similarity", tiny, tmp_path, *both, variance_kept=99)
+    assert "share of the variance that is kept is 99" in call_stage("similarity", *wrong)[0]
+
+
 def test_the_similarity_of_anyones_checkpoints(foreign, tiny, tmp_path):
     both = ["--first", foreign["a"], "--second", foreign["a"]]
     assert call_stage("similarity", *command("similarity", tiny, tmp_path, *both)) == (0, "")

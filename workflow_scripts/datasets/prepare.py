@@ -13,7 +13,7 @@ from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import whole_directory
 from workflow_scripts.datasets.description import CHECKSUMS, DESCRIPTION, sha256
 from workflow_scripts.datasets.images import pictures
-from workflow_scripts.datasets.images.arrays import ARRAYS, PreparedInfo, load
+from workflow_scripts.datasets.images.arrays import ARRAYS, Origin, PreparedInfo, load
 from workflow_scripts.datasets.images.sources import array_problems, as_images, open_source
 from workflow_scripts.datasets.publishers import PUBLISHERS, fetch
 from workflow_scripts.datasets.registry import AUGMENTATION, INFO, DatasetInfo
@@ -107,8 +107,14 @@ def prepared_text_files(out: Path) -> set[str]:
     return {CHECKSUMS, DESCRIPTION, *names} if names & {"pieces.json", "tokenizer.json"} else set()
 
 
-def write(out: Path, arrays: list[np.ndarray], info: DatasetInfo, source: str) -> PreparedInfo:
+def write(
+    out: Path, arrays: list[np.ndarray], info: DatasetInfo, source: str, origin: Origin | None = None
+) -> PreparedInfo:
     """Write checked arrays, in the order of `ARRAYS`, and their description.
+
+    Parameters
+    ----------
+    origin : what the data set was derived from, if it was.
 
     Raises
     ------
@@ -120,7 +126,7 @@ def write(out: Path, arrays: list[np.ndarray], info: DatasetInfo, source: str) -
         for file, array in zip(ARRAYS, (as_images(x_train), y_train, as_images(x_test), y_test), strict=True):
             write_array(folder / file, array, np.dtype(np.uint8 if file.startswith("x") else np.int64))
         digests = {file: sha256(folder / file) for file in ARRAYS}
-        prepared = PreparedInfo(**asdict(info), mean=mean, std=std, source=source, sha256=digests)
+        prepared = PreparedInfo(**asdict(info), mean=mean, std=std, source=source, sha256=digests, origin=origin)
         (folder / CHECKSUMS).write_text("".join(f"{digest}  {file}\n" for file, digest in digests.items()))
         (folder / DESCRIPTION).write_text(json.dumps(asdict(prepared), indent=2) + "\n", encoding="utf-8")
         (folder / AUGMENTATION).write_text(f"{MARK}crop_padding: {info.crop_padding}\nflip: {str(info.flip).lower()}\n")

@@ -210,5 +210,7 @@ def _disordered(judge: dict) -> Iterator[str]:
             f"contradicted is {against:g} and threshold {threshold:g}, but what is expected to be "
             f"{judge['expected']} is contradicted on the other side of the threshold"
         )
+    if "over" in judge and {threshold, against} != {0}:
+        yield f"threshold is {threshold:g}, but a trend over trials is tested against 0"
     for each in judge.get("among", []):
         yield from _disordered(each)

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from workflow_scripts.base.stage import run
+from workflow_scripts.datasets.derive import derive
 from workflow_scripts.datasets.prepare import prepare
 from workflow_scripts.datasets.registry import INFO
 from workflow_scripts.datasets.text.settings import FORMS, TEXT
@@ -11,7 +12,7 @@ from workflow_scripts.datasets.text.settings import FORMS, TEXT
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m workflow_scripts.stages.prepare_data", description=__doc__)
-    parser.add_argument("name", help=f"{', '.join([*INFO, *TEXT])}, or any other name together with --source")
+    parser.add_argument("name", help=f"{', '.join([*INFO, *TEXT])}, another name together with --source, or --origin")
     parser.add_argument("--out", type=Path, required=True, help="directory to write, such as data/cifar10")
     parser.add_argument(
         "--source",
@@ -21,12 +22,18 @@ def main() -> None:
         "without it, or where it is empty, the publisher is asked",
     )
     parser.add_argument(
+        "--origin", type=Path, help="the prepared data set that NAME, such as cifar10-16px-10000, is derived from"
+    )
+    parser.add_argument(
         "--vocabulary",
         type=Path,
         help="BERT checkpoint, or prepared text, whose word pieces questions or documents take",
     )
     arguments = parser.parse_args()
-    info = prepare(arguments.name, arguments.out, arguments.source or None, arguments.vocabulary)
+    if arguments.origin:
+        info = derive(arguments.name, arguments.out, arguments.origin)
+    else:
+        info = prepare(arguments.name, arguments.out, arguments.source or None, arguments.vocabulary)
     print(f"{arguments.out}: {summary(info)}")
 
 

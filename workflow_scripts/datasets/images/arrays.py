@@ -1,6 +1,6 @@
 """The one prepared form of a data set: memory-mappable arrays and a description, shared by every run."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -14,18 +14,33 @@ ARRAYS = ("x_train.npy", "y_train.npy", "x_test.npy", "y_test.npy")
 
 
 @dataclass(frozen=True)
+class Origin:
+    """The prepared data set that another one was derived from: its name, its source, and the digests of its arrays."""
+
+    name: str
+    source: str
+    sha256: dict[str, str]
+
+
+@dataclass(frozen=True)
 class PreparedInfo(DatasetInfo):
     """What is known of a data set once it is prepared.
 
     mean, std : of each channel over the training images, pixels in 0 .. 1 (std with divisor n).
     source : where the images came from.
     sha256 : digest of each array file, by file name.
+    origin : of a derived data set, what it was derived from.
     """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
     source: str
     sha256: dict[str, str]
+    origin: Origin | None = None
+
+    def registered(self) -> DatasetInfo:
+        """What was known before it was prepared."""
+        return DatasetInfo(**{each.name: getattr(self, each.name) for each in fields(DatasetInfo)})
 
 
 @dataclass(frozen=True)
@@ -86,9 +101,10 @@ def read_description(folder: Path) -> PreparedInfo:
     ------
     InputError : it is missing, or is not what preparing writes.
     """
-    fields = read_fields(folder)
+    found = read_fields(folder)
     try:
-        return PreparedInfo(**{**fields, "mean": tuple(fields["mean"]), "std": tuple(fields["std"])})
+        origin = Origin(**found["origin"]) if found.get("origin") else None
+        return PreparedInfo(**{**found, "mean": tuple(found["mean"]), "std": tuple(found["std"]), "origin": origin})
     except (TypeError, KeyError) as error:
         raise InputError(
             f"{folder / DESCRIPTION} is not a description that preparing writes ({error}); prepare it again"
