@@ -1,6 +1,7 @@
 # Prepare each data set once, in one memory-mappable form that every run shares.
 #
 # INPUT: nothing, or the directory that config.yaml's data.sources names.
+#        A smaller data set, such as cifar10-16px-10000, is derived from the prepared one.
 # OUTPUT: data/<name>/dataset.json, beside the arrays that it describes and whose checksums it holds, or beside the listing
 #         of pictures, which stay where they are.
 
@@ -12,6 +13,8 @@ rule prepare_data:
         PATHS.dataset("{data}"),
     log:
         LOGS / "data" / "{data}.log",
+    wildcard_constraints:
+        data=r"\w+",
     conda:
         ENVIRONMENT
     resources:
@@ -22,3 +25,25 @@ rule prepare_data:
     shell:
         'python -m workflow_scripts.stages.prepare_data {wildcards.data:q} --out "$(dirname {output:q})"'
         " {params.source:q} > {log:q} 2>&1"
+
+
+rule derive_data:
+    input:
+        PATHS.dataset("{origin}"),
+    output:
+        PATHS.dataset("{origin}-{size}"),
+    log:
+        LOGS / "data" / "{origin}-{size}.log",
+    wildcard_constraints:
+        origin=r"\w+",
+        size=r"\d+px-\d+",
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=1500,
+        runtime="30m",
+    params:
+        name=lambda wildcards: f"{wildcards.origin}-{wildcards.size}",
+    shell:
+        'python -m workflow_scripts.stages.prepare_data {params.name:q} --out "$(dirname {output:q})"'
+        ' --origin "$(dirname {input:q})" > {log:q} 2>&1'

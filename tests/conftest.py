@@ -7,8 +7,8 @@ import pytest
 
 from tests.shared.declarations import Declarations
 from tests.shared.stages import call_stage
+from workflow_scripts.datasets.description import sha256
 from workflow_scripts.datasets.images.arrays import load
-from workflow_scripts.datasets.images.sources import sha256
 from workflow_scripts.datasets.prepare import prepare
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from torchvision.transforms.v2 import functional as vision
 
 from workflow_scripts.base.errors import InputError
-from workflow_scripts.datasets.images.arrays import ImageData, PreparedInfo, load
+from workflow_scripts.datasets.description import sha256
+from workflow_scripts.datasets.images.arrays import ARRAYS, ImageData, PreparedInfo, load
 from workflow_scripts.datasets.images.in_memory import InMemoryData
 from workflow_scripts.datasets.images.npy import open_array
-from workflow_scripts.datasets.images.sources import ARRAYS, sha256
 from workflow_scripts.datasets.prepare import prepare, write_array
 from workflow_scripts.datasets.registry import INFO, info_of_arrays
 

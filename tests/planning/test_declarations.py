@@ -368,6 +368,44 @@ def test_a_mirror_of_a_known_data_set_keeps_its_facts(declared, tmp_path):
     assert all(run.recipe["samples_per_epoch"] == 50_000 for run in plan.runs.values())
 
 
+def test_a_folder_of_another_shape_is_not_planned_as_the_data_set_that_it_is_named_as(declared, tiny_source):
+    message = declared.refusal("paper", data={"sources": {"cifar10": str(tiny_source)}})
+    assert told(
+        message, ["data.sources.cifar10", "120 + 40 images of 8 × 8 × 1", "50,000 + 10,000 images of 32 × 32 × 3"]
+    )
+
+
+def test_a_scale_makes_a_data_set_smaller(declared, tiny_source):
+    """What stands for a data set is derived from it, under a name that recipes carry, one's own data too."""
+    with declared.document("reduced") as scale:
+        scale.update(images={"cifar10": {"side": 16, "train": 10_000}})
+    plan = declared.plan("reduced")
+    assert {run.recipe["data"] for run in plan.runs.values()} == {"cifar10-16px-10000"}
+    info = plan.scale.info("cifar10-16px-10000")
+    assert (info.image_size, info.train, info.test, info.crop_padding, info.flip) == (16, 10_000, 10_000, 2, True)
+    with declared.document("reduced") as scale:
+        scale.update(images={"birds": {"side": 4}}, data={"cifar10": "birds"}, batch_factor=0.01)
+    plan = declared.plan("reduced", data={"sources": {"birds": str(tiny_source)}})
+    assert {run.recipe["data"] for run in plan.runs.values()} == {"birds-4px-120"}
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        ({"cifar10": {"side": 15}}, ["scales/reduced.yaml: images.cifar10", "15 pixels", "the 32 of cifar10"]),
+        ({"cifar10": {"train": 50_001}}, ["50001 training images", "50000 of 10 classes"]),
+        ({"cifar10": {"train": 9}}, ["9 training images", "each of which needs one"]),
+        ({"cifar11": {"side": 16}}, ["images.cifar11", "no known data set"]),
+        ({"imagenet": {"side": 112}}, ["images.imagenet", "pictures"]),
+        ({"cifar10": {}}, ["scales/reduced.yaml: images.cifar10"]),
+    ],
+)
+def test_a_data_set_that_cannot_be_made_smaller_so(declared, images, words):
+    with declared.document("reduced") as scale:
+        scale.update(images=images)
+    assert told(declared.refusal("reduced"), words)
+
+
 def test_a_paper_is_a_folder(declared):
     """A second paper adds a folder and shares the runs that are the same."""
     shutil.copytree(declared.root / "papers" / "gotmare2019", declared.root / "papers" / "again")

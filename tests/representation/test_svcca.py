@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,12 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import subspace_angles
 from torch import Tensor, nn
+from torchvision.models import resnet
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.images.arrays import ImageData, PreparedInfo
 from workflow_scripts.datasets.images.in_memory import InMemoryData
-from workflow_scripts.models.vision.layers import operations
-from workflow_scripts.representation.activations import record
+from workflow_scripts.models import NAMES, build
+from workflow_scripts.models.vision.layers import left_out, operations
+from workflow_scripts.representation.activations import calls, record
 from workflow_scripts.representation.floor import floor
 from workflow_scripts.representation.similarity import compare
 from workflow_scripts.representation.spectrum import frequencies
@@ -141,6 +144,35 @@ def test_correlations_of_known_angles():
     assert torch.allclose(correlations(a, b), angles.cos(), atol=1e-14)
 
 
+# --- plain CCA
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=SEEDS, d_a=st.integers(1, 6), d_b=st.integers(1, 8))
+def test_without_a_cut_it_is_plain_cca(seed, d_a, d_b):
+    a, b = layer(seed, 60, d_a), layer(seed + 1, 60, d_b)
+    x, y = (np.float64(each.numpy()) - np.float64(each.numpy()).mean(0) for each in (a, b))
+    found = svcca(a, b, variance_kept=1)
+    assert found.similarity == pytest.approx(np.cos(subspace_angles(x, y)).mean(), abs=1e-7)
+    assert (found.rank_a, found.rank_b) == (d_a, d_b)
+
+
+def test_directions_that_rounding_made_are_no_directions():
+    factors = torch.randn(2, 80, 3, generator=torch.Generator().manual_seed(3))
+    a, b = factors[0] @ torch.randn(3, 40), factors[1] @ torch.randn(3, 50)  # float32 products of rank 3
+    found = svcca(a, b, variance_kept=1)
+    assert (found.rank_a, found.rank_b) == (3, 3)
+    assert found.similarity == pytest.approx(svcca(*factors, variance_kept=1).similarity, abs=1e-5)
+
+
+@pytest.mark.parametrize("share", [0, -0.1, 1.01, math.nan, "all", True])
+def test_a_share_of_the_variance_is_a_share(share):
+    with pytest.raises(
+        InputError, match=r"share of the variance that is kept is .*; it must be a finite number, above 0"
+    ):
+        svcca(layer(1, 30, 4), layer(2, 30, 4), share)
+
+
 # --- the floor
 
 
@@ -202,6 +234,14 @@ def test_bad_layers_are_told():
         svcca(torch.ones(20, 3), torch.ones(19, 3))
     with pytest.raises(InputError, match="NaN or infinity, so the network has diverged"):
         svcca(torch.ones(20, 3), torch.full((20, 3), torch.inf))
+    with pytest.raises(
+        InputError, match=r"first layer must be a torch\.Tensor .*, not numpy\.ndarray of shape \(20, 3\)"
+    ):
+        svcca(np.ones((20, 3)), torch.ones(20, 3))
+    with pytest.raises(InputError, match=r"second layer must be .* \(n, d\) or \(n, c, h, w\), not .* \(20, 3, 2\)"):
+        svcca(torch.ones(20, 3), torch.ones(20, 3, 2))
+    with pytest.raises(InputError, match="use at least 2"):
+        svcca(torch.ones(1, 3), torch.ones(1, 3))
 
 
 # --- whole networks
@@ -242,6 +282,7 @@ def test_recorded_activations_are_those_of_eval_mode(tiny_data):
     net = Net(0)
     net.features[1].eval()
     found = record(net, operations(net), tiny_data, limit=60, batch_size=25)
+    found = {operation.module_name: output for operation, output in found.items()}
     assert net.training and not net.features[1].training
     net.eval()
     images = tiny_data.normalise(tiny_data.x["train"][:60])
@@ -299,3 +340,61 @@ def test_bad_networks_are_told(tiny_data):
         compare(Net(0), Net(1), tiny_data, limit=1)
     with pytest.raises(InputError, match=r"puts out shape \(2, 3, 36\)"):
         compare(nn.Sequential(nn.Flatten(2), nn.ReLU()), Net(1), tiny_data)
+
+
+# --- modules that are called more than once
+
+
+class Block(nn.Module):
+    """Two convolutions, with one ReLU for both or one for each."""
+
+    def __init__(self, shared: bool):
+        super().__init__()
+        torch.manual_seed(2)
+        self.relu = nn.ReLU(inplace=True)  # registered before what it follows
+        self.one, self.two = nn.Conv2d(3, 5, 3, padding=1), nn.Conv2d(5, 4, 3)
+        self.again = self.relu if shared else nn.ReLU(inplace=True)
+        self.classifier = nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(self.again(self.two(self.relu(self.one(x)))).mean((2, 3)))
+
+
+def test_every_call_of_a_module_is_a_row(tiny_data):
+    shared, apart = (compare(Block(shared), Block(shared), tiny_data, limit=50) for shared in (True, False))
+    pd.testing.assert_frame_equal(shared, apart)
+    assert shared["label_a"][::5].tolist() == ["conv", "ReLU", "conv", "ReLU", "FC"]
+    for budget in (1, 20_000):
+        found = compare(Block(True), Block(True), tiny_data, limit=50, budget=budget)
+        pd.testing.assert_frame_equal(found, apart, rtol=1e-12)
+
+
+def test_torchvisions_resnet_has_its_rows_in_forward_order(tiny_data):
+    net = resnet.ResNet(resnet.BasicBlock, [1, 1, 1, 1], num_classes=4)
+    block = ["conv", "BN", "ReLU", "conv", "BN", "ReLU"]
+    projected = [*block[:5], "conv", "BN", "ReLU"]
+    labels = [operation.label for operation in calls(net, tiny_data)]
+    assert labels == ["conv", "BN", "ReLU", "maxpool", *block, *projected * 3, "FC"]
+    assert left_out(net) == {"AdaptiveAvgPool2d": 1}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_models_here_call_each_module_once_in_the_order_of_registration(tiny_data, name):
+    net = build({"name": name, "width": 0.05}, SimpleNamespace(channels=3, classes=4, image_size=32))
+    large = torch.randn(2, 3, 32, 32)
+    data = SimpleNamespace(count=lambda split: 2, batches=lambda *_: [(large, torch.zeros(2))])
+    assert list(calls(net, data)) == operations(net)
+
+
+def test_layers_of_other_kinds_are_named():
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GELU(), nn.GroupNorm(2, 4), nn.GELU(), nn.Flatten(), nn.Linear(4, 2))
+    assert left_out(net) == {"GELU": 2, "GroupNorm": 1}
+
+
+def test_a_module_that_only_some_images_pass_is_told(tiny_data):
+    class Sometimes(Net):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x) if len(x) == 2 else self.features(x)
+
+    with pytest.raises(InputError, match=r"the module 'classifier\.\d' of Sometimes takes no part in its forward pass"):
+        compare(Sometimes(0), Net(1), tiny_data)

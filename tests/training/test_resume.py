@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 from tests.shared.jobs import ENVIRONMENT, finish, job_arguments, kill_at_random, leftovers, same_run, start
 from tests.shared.recipes import CURVE, small_recipe
 from tests.shared.stages import call_stage
-from workflow_scripts.datasets.images.sources import ARRAYS, sha256
+from workflow_scripts.datasets.description import sha256
+from workflow_scripts.datasets.images.arrays import ARRAYS
 from workflow_scripts.datasets.prepare import prepare
 from workflow_scripts.evidence.tables import read_table
 from workflow_scripts.recipes.canonical import canonical, fingerprint

@@ -5,22 +5,31 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import whole_directory
+from workflow_scripts.datasets.description import CHECKSUMS, DESCRIPTION, sha256
 from workflow_scripts.datasets.images import pictures
-from workflow_scripts.datasets.images.arrays import ARRAYS, DESCRIPTION, PreparedInfo, load
-from workflow_scripts.datasets.images.sources import array_problems, as_images, open_source, sha256
+from workflow_scripts.datasets.images.arrays import ARRAYS, Origin, PreparedInfo, load
+from workflow_scripts.datasets.images.sources import array_problems, as_images, open_source
 from workflow_scripts.datasets.publishers import PUBLISHERS, fetch
-from workflow_scripts.datasets.registry import AUGMENTATION, CHECKSUMS, INFO, DatasetInfo
+from workflow_scripts.datasets.registry import AUGMENTATION, INFO, DatasetInfo
+from workflow_scripts.datasets.text.settings import TEXT, is_text_folder
 
 BLOCK = 1000  # images copied at a time
 MARK = f"# Written by preparing. Read where this folder serves as a source; runs read {DESCRIPTION}.\n"
 
 
-def prepare(name: str, out: str | Path, source: str | Path | None = None) -> PreparedInfo:
+if TYPE_CHECKING:
+    from workflow_scripts.datasets.text.prepared import PreparedText
+
+
+def prepare(
+    name: str, out: str | Path, source: str | Path | None = None, vocabulary: str | Path | None = None
+) -> "PreparedInfo | PreparedText":
     """Prepare data set `name` as the directory `out`; it appears whole or not at all.
 
     Parameters
@@ -29,7 +38,9 @@ def prepare(name: str, out: str | Path, source: str | Path | None = None) -> Pre
         y_train.npy, x_test.npy, y_test.npy and SHA256SUMS. Images are then uint8, (n, size, size) or (n, size, size,
         1 or 3); labels are integers 0 .. k - 1. For a registered name it is a
         mirror and must have the registered shape; any other name is one's own data, for which an optional
-        `dataset.yaml` sets `crop_padding` and `flip`. None asks the publisher of a registered data set.
+        `dataset.yaml` sets `crop_padding` and `flip`. Text is a registered name's, or has a `dataset.yaml` with its
+        `form`; see `text.settings`. None asks the publisher of a registered data set.
+    vocabulary : see `text.prepare.prepare_text`.
 
     Raises
     ------
@@ -38,6 +49,10 @@ def prepare(name: str, out: str | Path, source: str | Path | None = None) -> Pre
     """
     out, source = Path(out), None if source is None else Path(source)
     check_destination(out, source)
+    if name in TEXT or (source is not None and is_text_folder(source)):
+        from workflow_scripts.datasets.text.prepare import prepare_text  # brings what only text needs
+
+        return prepare_text(name, out, source, None if vocabulary is None else Path(vocabulary))
     if source is not None and pictures.is_picture_folder(source):
         return write_listing(out, source.resolve(), name)
     if source is not None:
@@ -50,8 +65,8 @@ def prepare(name: str, out: str | Path, source: str | Path | None = None) -> Pre
         )
     if name not in INFO:
         raise InputError(
-            f"{name!r} is not a data set that can be downloaded ({', '.join(PUBLISHERS)}); for data of your own, put "
-            f"its arrays in a directory and name it in config.yaml under data.sources.{name}"
+            f"{name!r} is not a data set that can be downloaded ({', '.join([*PUBLISHERS, *TEXT])}); for data of your "
+            f"own, put its arrays in a directory and name it in config.yaml under data.sources.{name}"
         )
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.download-") as scratch:
@@ -69,6 +84,8 @@ def check_destination(out: Path, source: Path | None) -> None:
     InputError : in both cases.
     """
     found = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    if found and found <= prepared_text_files(out):
+        found = set()
     # Snakemake removes a rule's outputs, here the description, before it runs the rule again: the mark stays.
     ours = found & {DESCRIPTION, pictures.LISTING} or (
         AUGMENTATION in found and (out / AUGMENTATION).read_bytes().startswith(MARK.encode())
@@ -83,8 +100,21 @@ def check_destination(out: Path, source: Path | None) -> None:
         raise InputError(f"{out} would replace its own source {source}; give another place")
 
 
-def write(out: Path, arrays: list[np.ndarray], info: DatasetInfo, source: str) -> PreparedInfo:
+def prepared_text_files(out: Path) -> set[str]:
+    """The files of a folder that are prepared text's by its checksums; its vocabulary marks it as such."""
+    listed = (out / CHECKSUMS).read_text().splitlines() if (out / CHECKSUMS).is_file() else []
+    names = {line.partition("  ")[2] for line in listed}
+    return {CHECKSUMS, DESCRIPTION, *names} if names & {"pieces.json", "tokenizer.json"} else set()
+
+
+def write(
+    out: Path, arrays: list[np.ndarray], info: DatasetInfo, source: str, origin: Origin | None = None
+) -> PreparedInfo:
     """Write checked arrays, in the order of `ARRAYS`, and their description.
+
+    Parameters
+    ----------
+    origin : what the data set was derived from, if it was.
 
     Raises
     ------
@@ -96,7 +126,7 @@ def write(out: Path, arrays: list[np.ndarray], info: DatasetInfo, source: str) -
         for file, array in zip(ARRAYS, (as_images(x_train), y_train, as_images(x_test), y_test), strict=True):
             write_array(folder / file, array, np.dtype(np.uint8 if file.startswith("x") else np.int64))
         digests = {file: sha256(folder / file) for file in ARRAYS}
-        prepared = PreparedInfo(**asdict(info), mean=mean, std=std, source=source, sha256=digests)
+        prepared = PreparedInfo(**asdict(info), mean=mean, std=std, source=source, sha256=digests, origin=origin)
         (folder / CHECKSUMS).write_text("".join(f"{digest}  {file}\n" for file, digest in digests.items()))
         (folder / DESCRIPTION).write_text(json.dumps(asdict(prepared), indent=2) + "\n", encoding="utf-8")
         (folder / AUGMENTATION).write_text(f"{MARK}crop_padding: {info.crop_padding}\nflip: {str(info.flip).lower()}\n")

@@ -8,7 +8,6 @@ import yaml
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.images.npy import open_array
 
-CHECKSUMS = "SHA256SUMS"
 AUGMENTATION = "dataset.yaml"  # beside one's own arrays, optional: crop_padding and flip
 
 

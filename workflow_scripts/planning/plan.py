@@ -46,16 +46,34 @@ class Plan:
 
 
 def own_data(sources: dict[str, str]) -> tuple[dict[str, DatasetInfo], list[str]]:
-    """Facts of the data sets that config.yaml's data.sources adds under new names, and what is wrong with them."""
+    """Facts of the data sets that config.yaml's data.sources adds under new names, and what is wrong with them.
+
+    A folder that serves as a known data set must be of its shape, since everything is planned with it; it may still be
+    on another machine, where jobs run.
+    """
     added, problems = {}, []
     for name, folder in sources.items():
         try:
             if name not in INFO:
                 info_of = info_of_pictures if is_picture_folder(Path(folder)) else info_of_arrays
                 added[name] = info_of(Path(folder), name)
+            elif (Path(folder) / "x_train.npy").exists() and (problem := other_shape(INFO[name], folder)):
+                problems.append(f"config.yaml: data.sources.{name}: {problem}")
         except InputError as error:
             problems.append(f"config.yaml: data.sources.{name}: {error}")
     return added, problems
+
+
+def other_shape(known: DatasetInfo, folder: str) -> str | None:
+    """Say how the arrays of a folder differ from the data set that they are named as, or None where they do not."""
+    found = info_of_arrays(folder, known.name)
+    shapes = [
+        f"{info.train:,} + {info.test:,} images of {info.image_size} × {info.image_size} × {info.channels}"
+        for info in (found, known)
+    ]
+    if shapes[0] == shapes[1]:
+        return None
+    return f"{folder} holds {shapes[0]}, but {known.name} has {shapes[1]}; give this data a name of its own"
 
 
 def make_plan(config: dict, root: Path) -> Plan:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from workflow_scripts.datasets.derivation import Derivation, derivation_of
 from workflow_scripts.datasets.registry import INFO, DatasetInfo
 from workflow_scripts.models import names as model_names
 from workflow_scripts.planning.declarations import PaperDeclaration
@@ -43,14 +44,44 @@ class Scale:
             allowed = known.get(name.partition("/")[0])
             if allowed is not None and name not in allowed:
                 found.append(f"scales/{self.name}.yaml: experiments names {name!r}; allowed are {', '.join(allowed)}")
+        return found + self._image_problems()
+
+    @property
+    def evidence(self) -> bool:
+        """Whether a verdict on a claim may rest on results of this scale."""
+        return self.declared.get("evidence", True)
+
+    @property
+    def _images(self) -> dict[str, dict]:
+        """The data sets that the scale makes smaller."""
+        return self.declared.get("images", {})
+
+    def _image_problems(self) -> list[str]:
+        """Data sets that the scale makes smaller in a way that cannot be."""
+        found = []
+        for name in self._images:
+            origin = self.info(name)
+            problem = self._derivation(name, origin).problem(origin) if origin else "is of no known data set"
+            if problem:
+                found.append(f"scales/{self.name}.yaml: images.{name} {problem}")
         return found
 
+    def _derivation(self, name: str, origin: DatasetInfo) -> Derivation:
+        """What the scale makes of a data set: a smaller side, fewer training images, or both."""
+        declared = self._images[name]
+        return Derivation(name, declared.get("side", origin.image_size), declared.get("train", origin.train))
+
     def data(self, name: str) -> str:
-        """The data set that stands for `name` at this scale."""
-        return self.declared["data"].get(name, name)
+        """The data set that stands for `name` at this scale, made smaller where the scale says so."""
+        stands = self.declared["data"].get(name, name)
+        origin = self.info(stands)
+        return self._derivation(stands, origin).name if origin and stands in self._images else stands
 
     def info(self, name: str) -> DatasetInfo | None:
-        """Facts of a data set (not mapped), or None where it is unknown."""
+        """Facts of a data set (not mapped), derived or not, or None where it is unknown."""
+        if derivation := derivation_of(name):
+            origin = self.info(derivation.origin)
+            return origin and derivation.info(origin)
         return self.own_data.get(name) or INFO.get(name)
 
     def batch_size(self, paper_batch: int) -> int:

@@ -9,28 +9,34 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from workflow_scripts.base.checks import number, tensor
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.representation.activations import is_finite
 from workflow_scripts.representation.floor import floor
 from workflow_scripts.representation.spectrum import Spectrum, frequencies, side_of
 
-SHARE = 0.99
-"""The share of the variance (the sum of squared singular values) that is kept."""
+VARIANCE_KEPT = 0.99
+"""Of the sum of squared singular values: where SVCCA cuts, unless another share is asked for."""
 
 BATCH = 250  # images whose activations are transformed at a time
 
 
-def basis(x: Tensor, noise: float = 0.0) -> Tensor:
+def basis(x: Tensor, noise: float = 0.0, variance_kept: float = VARIANCE_KEPT) -> Tensor:
     """An orthonormal basis (n, k) of the k leading left singular vectors of the centred x.
 
-    k is the smallest that holds 99 % of the sum of squared singular values; 0 where all of that sum is at most
-    `noise`. Two layers of one network share nothing but images, so a basis serves every pair the layer is in.
+    k is the smallest that holds the share `variance_kept` of the sum of squared singular values; 0 where all of that
+    sum is at most `noise`. Two layers of one network share nothing but images, so a basis serves every pair the layer
+    is in.
 
     Parameters
     ----------
     x : (n, d), float64 or complex128; n images.
+    noise : the sum of squared singular values that rounding may have made.
+    variance_kept : in (0, 1]; 1 cuts nothing but directions of no more than `noise`, which makes plain CCA of SVCCA.
     """
     x = x - x.mean(0)
+    if variance_kept == 1:
+        return _whole_basis(x, noise)
     n, d = x.shape
     gram = x.mH @ x if d <= n else x @ x.mH
     variances, vectors = torch.linalg.eigh(gram)
@@ -38,9 +44,16 @@ def basis(x: Tensor, noise: float = 0.0) -> Tensor:
     explained = variances.flip(0).cumsum(0)
     if explained[-1] <= noise:
         return x.new_empty((n, 0))
-    rank = 1 + int((explained < SHARE * explained[-1]).sum())
+    rank = 1 + int((explained < variance_kept * explained[-1]).sum())
     leading = vectors[:, -rank:]
     return x @ (leading / variances[-rank:].sqrt()) if d <= n else leading
+
+
+def _whole_basis(x: Tensor, noise: float) -> Tensor:
+    """All directions (n, k) of a centred x: by SVD, since the squares of a Gram matrix lose the small ones."""
+    vectors, values, _ = torch.linalg.svd(x, full_matrices=False)
+    rounding = values[:1] * max(x.shape) * torch.finfo(torch.float64).eps
+    return vectors[:, (values**2 > noise) & (values > rounding)]
 
 
 def correlations(basis_a: Tensor, basis_b: Tensor) -> Tensor:
@@ -91,17 +104,27 @@ class Average:
         )
 
 
-def svcca(a: Tensor, b: Tensor) -> Comparison:
+def svcca(a: Tensor, b: Tensor, variance_kept: float = VARIANCE_KEPT) -> Comparison:
     """Compare two layers' activations for the same n images, each (n, d) or (n, c, h, w).
 
     Maps are compared at each frequency that both have, a map and a vector at the constant frequency alone. A whole
     matrix of layers is much faster with `similarity.compare`.
 
+    Parameters
+    ----------
+    variance_kept : as in `basis`; 1 gives plain CCA, which needs many more images than directions: see `floor`.
+
     Raises
     ------
     InputError
-        If the layers differ in their images, or hold NaN or infinity.
+        If a layer is no such tensor, the layers differ in their images, there are fewer than two, or a value is NaN or
+        infinite.
     """
+    number("the share of the variance that is kept", variance_kept, above=0, high=1)
+    for name, layer in (("the first layer", a), ("the second layer", b)):
+        tensor(name, layer, "(n, d)", "(n, c, h, w)")
+    if min(len(a), len(b)) < 2:
+        raise InputError("representations are compared over images, and 1 of them is too few; use at least 2")
     if len(a) != len(b):
         raise InputError(f"the layers were recorded for {len(a)} and {len(b)} images; record both for the same ones")
     if not (is_finite(a) and is_finite(b)):
@@ -113,7 +136,7 @@ def svcca(a: Tensor, b: Tensor) -> Comparison:
         for start in range(0, len(layer), BATCH):
             rows = slice(start, start + BATCH)
             spectrum.add(rows, layer[rows])
-        bases.append({frequency: basis(x, spectrum.noise) for frequency, x in spectrum})
+        bases.append({frequency: basis(x, spectrum.noise, variance_kept) for frequency, x in spectrum})
     average = Average()
     for frequency, count in shared.items():
         average.add(bases[0][frequency], bases[1][frequency], count)

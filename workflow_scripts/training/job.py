@@ -8,7 +8,7 @@ from pathlib import Path
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import link_or_copy, whole_directory, whole_file, write_text
-from workflow_scripts.datasets.images.arrays import read_description
+from workflow_scripts.datasets.description import digests
 from workflow_scripts.recipes.canonical import canonical, fingerprint
 from workflow_scripts.recipes.merge import merge
 from workflow_scripts.runtime.log import EpochLog, say
@@ -91,8 +91,8 @@ class Trainer:
         ------
         BlockingIOError : another process works on it, and `wait` is false.
         """
-        digests = read_description(self.settings.data).sha256
-        store = Store(self.settings.store, job.id, {"recipe": job.recipe, "data": digests})
+        data = digests(self.settings.data)
+        store = Store(self.settings.store, job.id, {"recipe": job.recipe, "data": data})
         with store.locked(wait) if self.processes.first else contextlib.nullcontext():
             if self.processes.agree(self.processes.first and _lacking(store, job)):
                 self._train(store, job, teacher)

@@ -1,17 +1,25 @@
 """The one prepared form of a data set: memory-mappable arrays and a description, shared by every run."""
 
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
 from workflow_scripts.base.errors import InputError
+from workflow_scripts.datasets.description import DESCRIPTION, read_fields
 from workflow_scripts.datasets.images.npy import open_array
 from workflow_scripts.datasets.registry import DatasetInfo
 
 ARRAYS = ("x_train.npy", "y_train.npy", "x_test.npy", "y_test.npy")
-DESCRIPTION = "dataset.json"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The prepared data set that another one was derived from: its name, its source, and the digests of its arrays."""
+
+    name: str
+    source: str
+    sha256: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -21,12 +29,18 @@ class PreparedInfo(DatasetInfo):
     mean, std : of each channel over the training images, pixels in 0 .. 1 (std with divisor n).
     source : where the images came from.
     sha256 : digest of each array file, by file name.
+    origin : of a derived data set, what it was derived from.
     """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
     source: str
     sha256: dict[str, str]
+    origin: Origin | None = None
+
+    def registered(self) -> DatasetInfo:
+        """What was known before it was prepared."""
+        return DatasetInfo(**{each.name: getattr(self, each.name) for each in fields(DatasetInfo)})
 
 
 @dataclass(frozen=True)
@@ -87,14 +101,11 @@ def read_description(folder: Path) -> PreparedInfo:
     ------
     InputError : it is missing, or is not what preparing writes.
     """
-    path = folder / DESCRIPTION
-    if not path.is_file():
-        raise InputError(
-            f"{path} is missing, so {folder} is no prepared data set; make one with "
-            f"`python -m workflow_scripts.stages.prepare_data NAME --out {folder}`"
-        )
+    found = read_fields(folder)
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        return PreparedInfo(**{**fields, "mean": tuple(fields["mean"]), "std": tuple(fields["std"])})
-    except (ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{path} is not a description that preparing writes ({error}); prepare it again") from None
+        origin = Origin(**found["origin"]) if found.get("origin") else None
+        return PreparedInfo(**{**found, "mean": tuple(found["mean"]), "std": tuple(found["std"]), "origin": origin})
+    except (TypeError, KeyError) as error:
+        raise InputError(
+            f"{folder / DESCRIPTION} is not a description that preparing writes ({error}); prepare it again"
+        ) from None

@@ -1,6 +1,5 @@
 """A directory of arrays as a source: a mirror of a registered data set, or one's own data. Nothing in it is trusted."""
 
-import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from workflow_scripts.base.errors import InputError
+from workflow_scripts.datasets.description import CHECKSUMS, sha256
 from workflow_scripts.datasets.images.arrays import ARRAYS
 from workflow_scripts.datasets.images.npy import open_array
 from workflow_scripts.datasets.registry import (
     AUGMENTATION,
-    CHECKSUMS,
     INFO,
     DatasetInfo,
     image_shape_problem,
@@ -85,12 +84,6 @@ def checksum_problems(folder: Path) -> Iterator[str]:
         if file in ARRAYS and (folder / file).is_file() and sha256(folder / file) != digest.lower():
             yield f"{folder / file} does not have the checksum that {CHECKSUMS} gives; copy it again"
     yield from (f"{path} does not list {file}" for file in ARRAYS if file not in listed)
-
-
-def sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 digest of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def array_problems(arrays: dict[str, np.ndarray], registered: DatasetInfo | None) -> Iterator[str]:

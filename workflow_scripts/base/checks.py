@@ -1,0 +1,57 @@
+"""What library functions ask of their arguments: each check raises an `InputError` that names the value."""
+
+import math
+import numbers
+from typing import Any
+
+from workflow_scripts.base.errors import InputError
+
+
+def whole_number(name: str, value: Any, least: int = 1) -> None:
+    """Check that a value is an integer of at least `least`.
+
+    Raises
+    ------
+    InputError : it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+        raise InputError(f"{name} is {value!r}; it must be a whole number of at least {least}")
+
+
+def number(name: str, value: Any, low: float = -math.inf, high: float = math.inf, above: float = -math.inf) -> None:
+    """Check that a value is a finite number with low <= value <= high and value > above.
+
+    Raises
+    ------
+    InputError : it is not.
+    """
+    accepted = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+    if not accepted or not low <= value <= high or value <= above:
+        bounds = {"above": above, "at least": low, "at most": high}
+        told = "".join(f", {word} {bound:g}" for word, bound in bounds.items() if math.isfinite(bound))
+        raise InputError(f"{name} is {value!r}; it must be a finite number{told}")
+
+
+def tensor(name: str, value: Any, *shapes: str) -> None:
+    """Check that a value is a torch.Tensor with at least one element and one of these numbers of dimensions.
+
+    Parameters
+    ----------
+    shapes : as docstrings write them, such as "(n, d)" and "(n, c, h, w)".
+
+    Raises
+    ------
+    InputError : it is not.
+    """
+    import torch
+
+    dimensions = [shape.count(",") + (not shape.endswith(",)")) for shape in shapes]
+    if not isinstance(value, torch.Tensor) or value.dim() not in dimensions or not value.numel():
+        raise InputError(f"{name} must be a torch.Tensor {' or '.join(shapes)}, not {described(value)}")
+
+
+def described(value: Any) -> str:
+    """A value for a message: its type, and its shape where it has one."""
+    kind = type(value)
+    name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__.partition('.')[0]}.{kind.__name__}"
+    return f"{name} of shape {tuple(value.shape)}" if hasattr(value, "shape") else name
