@@ -27,6 +27,7 @@ include: "rules/landscape.smk"
 include: "rules/representation.smk"
 include: "rules/sharpness.smk"
 include: "rules/artifacts.smk"
+include: "rules/claims.smk"
 include: "rules/report.smk"
 
 

@@ -17,7 +17,7 @@ from workflow_scripts.datasets.description import CHECKSUMS
 from workflow_scripts.runtime.lease import devices as gpus
 from workflow_scripts.planning.declarations import with_numbers
 from workflow_scripts.planning.plan import make_plan
-from workflow_scripts.recipes.canonical import canonical
+from workflow_scripts.recipes.canonical import canonical, fingerprint
 
 # Of the numbers in `--config training='{runs_per_gpu: 4}'` Snakemake makes words.
 config["training"] = with_numbers(config["training"])
@@ -198,6 +198,19 @@ def digitised_of(wildcards) -> list[str]:
     """The file of a paper's own histograms, for an artifact that shows some of them."""
     shown = "reported_histograms.csv" in spec_of(wildcards)
     return [str(ROOT / "papers" / wildcards.paper / "reported_histograms.csv")] if shown else []
+
+
+def tables_of_claims() -> list[str]:
+    """The tidy tables that the claims are judged from."""
+    runs = {run.id for claim in PLAN.claims.values() for run in claim.runs}
+    analyses = {analysis.id: analysis for claim in PLAN.claims.values() for analysis in claim.analyses}
+    return [str(PATHS.metrics(id)) for id in sorted(runs)] + [
+        PATHS.tables(analysis.kind, id)["table"] for id, analysis in sorted(analyses.items())
+    ]
+
+
+# What commands that plan for themselves need to know of the configuration: how jobs compute is no concern of theirs.
+CONFIGURATION = [f"{key}={canonical(config[key])}" for key in ("scale", "papers", "results", "data")]
 
 
 # A sensitivity is drawn when it is asked for by name.

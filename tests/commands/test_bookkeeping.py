@@ -20,6 +20,7 @@ from workflow_scripts.bookkeeping.operations import Operations
 from workflow_scripts.bookkeeping.rates import Rates
 from workflow_scripts.commands import price, stale
 from workflow_scripts.datasets.prepare import prepare
+from workflow_scripts.evidence import provenance
 from workflow_scripts.evidence.tables import read_facts, read_table, write_table
 from workflow_scripts.planning.declarations import read_config
 from workflow_scripts.recipes import engine
@@ -110,13 +111,22 @@ def test_what_this_commit_made_is_current_and_what_another_made_is_reused(site, 
     states = site.states()
     assert set(states.values()) == {"current"}
     assert sorted(kind for kind, _ in states) == ["curve", *["run"] * 4, *["work"] * 5]
-    monkeypatch.setattr(inventories, "git", lambda: {"commit": "f" * 40, "dirty": False})
+    monkeypatch.setattr(provenance, "git", lambda: {"commit": "f" * 40, "dirty": False})
     inventory = site.inventory()
     assert {item.state for item in inventory.items if item.kind != "work"} == {"reused"}
     (first,) = (item for item in inventory.of("reused") if item.id == site.ids()["first"])
     made = read_facts(first.folder / "metrics.parquet")[1]["git"]["commit"]
     assert first.commit == made and first.names == ["seconds: tiny/first"]
     assert made[:10] in stale.line(first) and f"reused of commits {made[:10]} (5)" in stale.summary(inventory)
+
+
+def test_an_unknown_commit_is_not_current(site, monkeypatch):
+    unknown = {"commit": "unknown", "dirty": "unknown", "reason": "git is not installed"}
+    monkeypatch.setattr(provenance, "git", lambda: unknown)
+    monkeypatch.setattr(inventories, "read_facts", lambda table: ({"state": "ok"}, {"git": unknown}))
+    inventory = site.inventory()
+    assert {item.state for item in inventory.items if item.kind != "work"} == {"reused"}
+    assert "commit of this code is unknown (git is not installed)" in stale.summary(inventory)
 
 
 def test_a_changed_recipe_leaves_its_results_and_what_rests_on_them_stale(site):

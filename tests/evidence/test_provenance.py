@@ -1,15 +1,19 @@
 """Provenance names the commit of the code, says when the code differs from it, and never costs an import of torch."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from importlib import metadata
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from workflow_scripts.evidence import provenance
 
+ROOT = Path(__file__).parents[2]
 IDENTITY = {f"GIT_{who}_{what}": "x" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 
 
@@ -53,11 +57,45 @@ def test_an_ignored_file_does_not_make_it_dirty(repository):
 def test_code_that_only_lies_in_a_repository_is_not_its(repository):
     (repository / "made").mkdir()
     (repository / "made" / "b.py").write_text("1\n")
-    assert ask(repository / "made") == {"commit": "unknown", "dirty": "unknown"}
+    reason = "no git repository tracks the code"
+    assert ask(repository / "made") == {"commit": "unknown", "dirty": "unknown", "reason": reason}
 
 
-def test_outside_of_a_repository(tmp_path):
-    assert ask(tmp_path) == {"commit": "unknown", "dirty": "unknown"}
+def test_outside_of_a_repository_it_says_why(tmp_path, monkeypatch):
+    found = ask(tmp_path)
+    assert (found["commit"], found["dirty"]) == ("unknown", "unknown") and "not a git repository" in found["reason"]
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert ask(tmp_path)["reason"] == "git is not installed"
+
+
+def test_a_repository_of_another_owner_is_read(repository, monkeypatch):
+    real, shim = shutil.which("git"), repository.parent / "bin" / "git"
+    shim.parent.mkdir()
+    shim.write_text(f'#!/bin/sh\nGIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec {real} "$@"\n')
+    shim.chmod(0o755)
+    commit = run_git(repository, "rev-parse", "HEAD")
+    monkeypatch.setenv("PATH", f"{shim.parent}:{os.environ['PATH']}")
+    refused = subprocess.run(["git", "-C", repository, "status"], capture_output=True, text=True)
+    assert "dubious ownership" in refused.stderr
+    assert ask(repository / "code") == {"commit": commit, "dirty": False}
+
+
+def test_an_exported_archive_knows_its_commit(repository, tmp_path_factory):
+    """As this project's own .gitattributes and commit.txt have it."""
+    for name in (".gitattributes", "workflow_scripts/evidence/commit.txt"):
+        (repository / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, repository / name)
+    run_git(repository, "add", "-A")
+    run_git(repository, "commit", "-qm", "second")
+    place = tmp_path_factory.mktemp("exported")
+    run_git(repository, "archive", "-o", place / "code.tar", "HEAD")
+    shutil.unpack_archive(place / "code.tar", place, filter="data")
+    commit = run_git(repository, "rev-parse", "HEAD")
+    assert ask(repository / "workflow_scripts" / "evidence")["dirty"] is False
+    found = ask(place / "workflow_scripts" / "evidence")
+    assert (found["commit"], found["dirty"]) == (commit, "unknown")
+    (repository / ".git").rename(repository / "elsewhere")
+    assert ask(repository / "workflow_scripts" / "evidence")["commit"] == "unknown"
 
 
 def test_a_hooks_environment_does_not_mislead(repository, tmp_path_factory, monkeypatch):

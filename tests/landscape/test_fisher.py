@@ -2,6 +2,8 @@
 
 import copy
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -108,6 +110,50 @@ def test_the_labels_of_the_data_change_nothing(net):
     images, labels = images_and_labels()
     other = (labels + 1) % CLASSES
     assert fisher_score(net, lambda: [(images, labels)]) == fisher_score(net, lambda: [(images, other)])
+
+
+def test_given_labels_are_the_empirical_fisher(net):
+    gradients, _ = log_likelihood_gradients(net)
+    expected = np.linalg.eigvalsh(explicit_matrix(gradients, images_and_labels()[1].numpy()[:, None]))[-1]
+    score = fisher_score(net, in_batches(10), tolerance=1e-9, dtype=torch.float64, labels="given")
+    assert score.value == pytest.approx(expected, rel=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"draws": 0}, "number of labels to draw is 0; it must be a whole number of at least 1"),
+        ({"draws": 2.5}, r"number of labels to draw is 2\.5; it must be a whole number"),
+        ({"tolerance": -1e-3}, r"tolerance is -0\.001; it must be a finite number, above 0"),
+        ({"max_iterations": 0}, "largest number of iterations is 0"),
+        ({"labels": "true"}, "labels of the Fisher score are 'true'; choose drawn or given"),
+    ],
+)
+def test_settings_that_make_no_sense_are_told(options, told):
+    with pytest.raises(InputError, match=told):
+        fisher_score(dense_net(), in_batches(10), **options)
+
+
+def test_what_cannot_be_measured_is_told():
+    images, labels = images_and_labels()
+    with pytest.raises(InputError, match="Flatten has none"):
+        fisher_score(nn.Flatten(), in_batches(10))
+    once = iter([(images, labels)])
+    with pytest.raises(InputError, match="give a function that makes them anew each time"):
+        fisher_score(dense_net(), lambda: once)
+    with pytest.raises(InputError, match="the label 4, but the network has the classes 0 to 3"):
+        fisher_score(dense_net(), lambda: [(images, labels + 1)], labels="given")
+    with pytest.raises(InputError, match=r"integers of shape \(23,\), not torch\.float32 of shape \(23, 4\)"):
+        fisher_score(dense_net(), lambda: [(images, torch.zeros(23, 4))], labels="given")
+
+
+def test_nothing_is_printed_of_torchs_own_deprecations():
+    code = (
+        "import torch; from workflow_scripts.landscape.fisher import fisher_score\n"
+        "images = torch.randn(5, 3); print(fisher_score(torch.nn.Linear(3, 2), lambda: [(images, images)]).converged)"
+    )
+    done = subprocess.run([sys.executable, "-W", "error::FutureWarning", "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.returncode) == ("True\n", 0), done.stderr
 
 
 def test_labels_follow_the_model():

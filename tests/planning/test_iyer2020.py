@@ -228,7 +228,7 @@ def test_sensitivities_differ_from_table_3_in_one_setting_and_are_drawn_on_deman
 
 def test_rows_of_other_data_sets_have_no_runs(plan):
     for table, row in itertools.product(("table_5", "table_6"), ("iwslt", "wmt", "bert_large")):
-        assert set(cell(plan, table, row)) == {"label", "key"}
+        assert set(cell(plan, table, row)) == {"label", "key", "quantity"}
 
 
 @pytest.mark.parametrize("scale", ("demo", "reduced", "paper"))

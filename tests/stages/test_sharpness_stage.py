@@ -84,6 +84,14 @@ def test_fisher_score_of_each_trial_is_the_librarys(stage, tiny, tiny_data, tria
         assert (row.converged, row.residual <= 1e-3) == ("yes", True)
 
 
+def test_the_labels_of_the_data_are_another_measurement(stage, tiny, tiny_data, trials, tmp_path):
+    recipe = {**FISHER, "labels": "given"}
+    (given,) = measure(stage, "fisher", recipe, trials[:1], tiny, tmp_path / "fisher" / "x")[2].frame.itertuples()
+    (drawn,) = measure(stage, "fisher", FISHER, trials[:1], tiny, tmp_path / "fisher" / "y")[2].frame.itertuples()
+    found = fisher_score(network(tiny_data, 1), lambda: tiny_data.batches("train", 500, 60), seed=1, labels="given")
+    assert given.fisher_score == pytest.approx(found.value, rel=1e-4) != drawn.fisher_score
+
+
 def test_a_trial_is_measured_once(stage, tiny, trials, tmp_path):
     """What was measured before an interruption, or for another table, is taken from the store and not made again."""
     first = measure(stage, "sharpness", SHARPNESS, trials[:1], tiny, tmp_path / "sharpness" / "x")[2].frame

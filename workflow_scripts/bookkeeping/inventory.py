@@ -13,7 +13,7 @@ from pathlib import Path
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.description import digests
-from workflow_scripts.evidence.provenance import git
+from workflow_scripts.evidence import provenance
 from workflow_scripts.evidence.tables import read_facts
 from workflow_scripts.planning.kinds import OF_TRIALS, RESOLVE
 from workflow_scripts.planning.plan import Plan, make_plan
@@ -57,7 +57,7 @@ class Item:
     @property
     def commit(self) -> str:
         """That made it; "unknown" where nothing tells."""
-        return self.made.get("git", {}).get("commit", "unknown")
+        return self.made.get("git", {}).get("commit", provenance.UNKNOWN)
 
 
 class Inventory:
@@ -228,7 +228,8 @@ def _judged(item: Item, table: Path) -> Item:
 
 
 def _by_commit(item: Item) -> str:
-    return CURRENT if item.commit == git()["commit"] else REUSED
+    commit = provenance.git()["commit"]
+    return CURRENT if commit != provenance.UNKNOWN and item.commit == commit else REUSED
 
 
 def _unknown(item: Item, why: str) -> Item:

@@ -17,6 +17,7 @@ from workflow_scripts.base.arguments import add_config, changes
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.stage import run
 from workflow_scripts.bookkeeping.inventory import OUTDATED, REUSED, STALE, UNKNOWN, Inventory, Item, all_plans, remove
+from workflow_scripts.evidence import provenance
 from workflow_scripts.planning.declarations import read_config
 
 ROOT = Path(__file__).parents[2]
@@ -69,6 +70,9 @@ def summary(inventory: Inventory) -> str:
         told.append(
             "reused of commits " + ", ".join(f"{commit} ({number})" for commit, number in commits.most_common())
         )
+    code = provenance.git()
+    if code["commit"] == provenance.UNKNOWN:
+        told.append(f"the commit of this code is unknown ({code['reason']}), so nothing counts as made by it")
     return f"{inventory.paths.results}: {', '.join(told) or 'nothing'}"
 
 

@@ -3,6 +3,7 @@
 import functools
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -14,6 +15,10 @@ PACKAGES = (
     "torch", "torchvision", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "safetensors",
     "matplotlib", "seaborn", "papermill", "snakemake",
 )  # fmt: skip
+
+UNKNOWN = "unknown"  # a commit that cannot be read; it equals no other
+EXPORTED = "commit.txt"  # beside this module; an archive's has the commit that it is of
+COMMIT = re.compile("[0-9a-f]{40,64}")
 
 
 def collect(
@@ -37,7 +42,7 @@ def collect(
 
     Returns
     -------
-    dict with "git" (commit, dirty), "python", "packages", "platform", "time" (UTC, ISO 8601) and all of the above.
+    dict with "git" (see there), "python", "packages", "platform", "time" (UTC, ISO 8601) and all of the above.
     """
     return {
         "git": dict(git()),
@@ -80,26 +85,47 @@ def package_versions() -> Mapping[str, str]:
 
 @functools.cache
 def git(folder: Path = Path(__file__).parent) -> Mapping[str, str | bool]:
-    """Commit and dirty flag of the repository that tracks the code in `folder`; both "unknown" outside of one.
+    """Commit and dirty flag of the code in `folder`, from the repository that tracks it or the archive it was part of.
 
     Code that merely lies inside somebody's repository (a virtual environment in it, say) is not that repository's.
-    Dirty means that a tracked file differs from the commit or that there is a new file git does not ignore.
+    Dirty means that a tracked file differs from the commit or that there is a new file git does not ignore; of an
+    archive (`git archive`, or a forge's download) nobody can say it.
+
+    Returns
+    -------
+    dict with "commit" and "dirty", each "unknown" where it cannot be read, and then a "reason".
     """
     try:
         if not _ask_git(folder, "ls-files", "."):
-            raise FileNotFoundError(folder)
+            raise RuntimeError("no git repository tracks the code")
         commit = _ask_git(folder, "rev-parse", "HEAD")
-        dirty = bool(_ask_git(folder, "status", "--porcelain"))
-    except (OSError, subprocess.CalledProcessError):
-        return {"commit": "unknown", "dirty": "unknown"}
-    return {"commit": commit, "dirty": dirty}
+        return {"commit": commit, "dirty": bool(_ask_git(folder, "status", "--porcelain"))}
+    except (OSError, RuntimeError) as error:
+        reason = "git is not installed" if isinstance(error, FileNotFoundError) else str(error)
+    if exported := _exported(folder / EXPORTED):
+        return {"commit": exported, "dirty": "unknown", "reason": "the code is an archive of this commit"}
+    return {"commit": UNKNOWN, "dirty": UNKNOWN, "reason": reason}
 
 
 def _ask_git(folder: Path, *arguments: str) -> str:
+    """What git answers; a RuntimeError with its complaint where it refuses."""
     # A hook sets GIT_DIR and its like, which would point at another repository than the code's.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    # Git refuses repositories of other owners, whose settings may run programs; this code of theirs runs already.
+    trusted = ("-c", "safe.directory=*")
     asked = subprocess.run(
-        ["git", "-C", folder, "--no-optional-locks", *arguments],
-        capture_output=True, text=True, check=True, env=environment,
+        ["git", "-C", folder, *trusted, "--no-optional-locks", *arguments],
+        capture_output=True, text=True, env=environment,
     )  # fmt: skip
+    if asked.returncode:
+        raise RuntimeError(" ".join(asked.stderr.split())[:200] or f"git ended with status {asked.returncode}")
     return asked.stdout.strip()
+
+
+def _exported(file: Path) -> str | None:
+    """The commit that `git archive` wrote into a file (.gitattributes: export-subst), or None."""
+    try:
+        found = COMMIT.fullmatch(file.read_text(encoding="utf-8").strip())
+    except (OSError, UnicodeDecodeError):
+        return None
+    return found and found[0]

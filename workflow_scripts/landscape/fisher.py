@@ -1,8 +1,10 @@
 """Fisher score: the largest eigenvalue of the Fisher information matrix, as a measure of sharpness."""
 
 import copy
+import itertools
 import math
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +13,11 @@ from scipy.linalg import eigh_tridiagonal
 from torch import Tensor, nn
 from torch.func import functional_call, jvp, vjp
 
+from workflow_scripts.base.checks import number, whole_number
 from workflow_scripts.base.errors import InputError
 
 Batches = Callable[[], Iterable[tuple[Tensor, Tensor]]]
+LABELS = ("drawn", "given")
 
 
 @dataclass(frozen=True)
@@ -40,36 +44,84 @@ def fisher_score(
     tolerance: float = 1e-3,
     max_iterations: int = 100,
     dtype: torch.dtype = torch.float32,
+    labels: str = "drawn",
 ) -> FisherScore:
     """Largest eigenvalue of F = 1/(draws N) sum over N images and `draws` labels each of g g'.
 
     g is the gradient of log p(label | image) over all parameters, and labels are drawn from the *model*, which makes F
-    an unbiased estimate of the true Fisher matrix; with the data's labels it would be the empirical Fisher, another
-    matrix (iyer2020, section 3.2.2; Kunstner et al. 2019). Batch normalisation and dropout are in eval mode. `model` is
+    an unbiased estimate of the true Fisher matrix; with the data's labels it is the empirical Fisher, another matrix
+    (iyer2020, section 3.2.2; Kunstner et al. 2019). Batch normalisation and dropout are in eval mode. `model` is
     left untouched. On CUDA switch TF32 off before (`torch.backends.cudnn.allow_tf32 = False`).
 
     Parameters
     ----------
     model : maps images (b, c, h, w) to logits (b, classes).
     batches : called once for each pass; gives the same (images, labels) in the same order every time, for example
-        `functools.partial(data.batches, "train", 500)`. The labels are not used.
+        `functools.partial(data.batches, "train", 500)`.
     draws : labels drawn for each image, once: they are the same in every pass.
     seed : of the drawn labels and the start vector.
     tolerance : the relative residual at which the iteration stops.
     dtype : of the computation.
+    labels : "drawn" from the model, `draws` for each image, or "given": those of the batches, one for each image.
 
     Raises
     ------
-    InputError : no images.
+    InputError : no images or no parameters, batches that differ between passes, or a number that makes no sense.
     """
+    check_settings(draws, tolerance, max_iterations, labels)
     network = copy.deepcopy(model).to(dtype).eval()
+    if not (size := sum(parameter.numel() for parameter in network.parameters())):
+        raise InputError(f"the Fisher score is about parameters, and {type(model).__name__} has none")
     generator = torch.Generator().manual_seed(seed)
-    labels = draw_labels(network, batches, draws, generator, dtype)
-    if not labels:
+    chosen = (
+        given_labels(network, batches, dtype)
+        if labels == "given"
+        else draw_labels(network, batches, draws, generator, dtype)
+    )
+    if not chosen:
         raise InputError("the Fisher score needs images, and the batches hold none; give at least one batch")
-    size = sum(parameter.numel() for parameter in network.parameters())
     start = torch.randn(size, generator=generator, dtype=torch.float64).to(next(network.parameters()).detach())
-    return top_eigenvalue(lambda v: fisher_product(network, batches, labels, v), start, tolerance, max_iterations)
+    with warnings.catch_warnings():
+        # torch compiles its own forward-mode rules by the torch.jit.script that it deprecates.
+        warnings.filterwarnings("ignore", r".*torch\.jit\.script", FutureWarning)
+        return top_eigenvalue(lambda v: fisher_product(network, batches, chosen, v), start, tolerance, max_iterations)
+
+
+def check_settings(draws: int, tolerance: float, max_iterations: int, labels: str) -> None:
+    """Check the numbers of `fisher_score`.
+
+    Raises
+    ------
+    InputError : one makes no sense.
+    """
+    whole_number("the number of labels to draw", draws)
+    number("the tolerance", tolerance, above=0)
+    whole_number("the largest number of iterations", max_iterations)
+    if labels not in LABELS:
+        raise InputError(f"the labels of the Fisher score are {labels!r}; choose {' or '.join(LABELS)}")
+
+
+@torch.no_grad()
+def given_labels(network: nn.Module, batches: Batches, dtype: torch.dtype) -> list[Tensor]:
+    """The batches' labels (b, 1) int64, one tensor for each batch.
+
+    Raises
+    ------
+    InputError : they are no integers (b,), or one is no class of the network.
+    """
+    labels = []
+    for images, given in batches():
+        classes = network(images[:1].to(dtype)).shape[1]
+        if given.is_floating_point() or given.shape != images.shape[:1]:
+            raise InputError(
+                f"labels must be integers of shape ({len(images)},), not {given.dtype} of shape {tuple(given.shape)}"
+            )
+        if len(wrong := given[(given < 0) | (given >= classes)]):
+            raise InputError(
+                f"there is the label {wrong[0].item()}, but the network has the classes 0 to {classes - 1}"
+            )
+        labels.append(given[:, None].long())
+    return labels
 
 
 @torch.no_grad()
@@ -99,7 +151,7 @@ def fisher_product(network: nn.Module, batches: Batches, labels: list[Tensor], v
     parameters = {name: parameter.detach() for name, parameter in network.named_parameters()}
     tangent = _like(parameters, vector)
     total, count = torch.zeros_like(vector), 0
-    for (images, _), drawn in zip(batches(), labels, strict=True):
+    for images, drawn in _with_labels(batches, labels):
         images = images.to(vector.dtype)
 
         def linearised(weights: dict[str, Tensor], images: Tensor = images) -> tuple[Tensor, tuple[Tensor, Tensor]]:
@@ -111,6 +163,17 @@ def fisher_product(network: nn.Module, batches: Batches, labels: list[Tensor], v
         total += torch.cat([part.flatten() for part in gradient.values()])
         count += len(images)
     return total / count
+
+
+def _with_labels(batches: Batches, labels: list[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    """The images of a pass with the labels that were chosen in the first one."""
+    for batch, chosen in itertools.zip_longest(batches(), labels):
+        if batch is None or chosen is None or len(batch[0]) != len(chosen):
+            raise InputError(
+                "the batches of this pass are not those of the first; give a function that makes them anew each time, "
+                'for example functools.partial(data.batches, "train", 500)'
+            )
+        yield batch[0], chosen
 
 
 def _second_moment_product(probability: Tensor, drawn: Tensor, change: Tensor) -> Tensor:

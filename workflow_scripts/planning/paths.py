@@ -39,5 +39,9 @@ class Paths:
             tables["points"] = str(folder / "points.parquet")
         return tables
 
+    def verdicts(self, scale: str) -> Path:
+        """The table of the verdicts on all claims."""
+        return self.results / scale / "verdicts.parquet"
+
     def artifact(self, scale: str, paper: str, name: str) -> Path:
         return self.results / scale / paper / name

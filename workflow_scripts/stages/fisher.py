@@ -1,6 +1,7 @@
 """Measure the Fisher score of the minima that the trials of a setting ended in (iyer2020, section 3.2.2).
 
 The output is fisher.parquet, a row for each trial. An interrupted job goes on with the trials that are left.
+An optional "labels": "given" in the recipe takes the labels of the data: the empirical Fisher matrix, another one.
 """
 
 import functools
@@ -24,8 +25,8 @@ def measured(bench: Workbench, network: nn.Module) -> dict:
     """One row of a table of kind "fisher", less the run."""
     recipe = bench.recipe
     batches = functools.partial(bench.data.batches, "train", BATCH, recipe["images"])
-    settings = ("draws", "seed", "tolerance", "max_iterations")
-    found = fisher_score(network, batches, **{name: recipe[name] for name in settings})
+    settings = ("draws", "seed", "tolerance", "max_iterations", "labels")
+    found = fisher_score(network, batches, **{name: recipe[name] for name in settings if name in recipe})
     return {
         "fisher_score": found.value,
         "iterations": found.iterations,
