@@ -202,7 +202,7 @@ def _histograms(path: Path) -> set[tuple[str, float]]:
     if not path.exists():
         return set()
     with path.open(encoding="utf-8", newline="") as file:
-        return {(row["figure"], float(row["explore_epochs"])) for row in csv.DictReader(file)}
+        return {(row["figure"], float(row["setting"])) for row in csv.DictReader(file)}
 
 
 def _disordered(judge: dict) -> Iterator[str]:
