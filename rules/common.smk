@@ -14,6 +14,8 @@ from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import write_text
 from workflow_scripts.datasets.images.pictures import SPLITS, is_picture_folder
 from workflow_scripts.datasets.description import CHECKSUMS
+from workflow_scripts.datasets.text.corpora import source_files
+from workflow_scripts.datasets.text.settings import FORMS, PLAIN_VOCABULARY, VOCABULARY
 from workflow_scripts.runtime.lease import devices as gpus
 from workflow_scripts.planning.declarations import with_numbers
 from workflow_scripts.planning.plan import make_plan
@@ -115,6 +117,11 @@ def trials_of(wildcards) -> list[dict]:
     return PLAN.analyses[wildcards.id].recipe["runs"]
 
 
+def made(tables: list[str]) -> list[str]:
+    """The tables that are, or are going to be, there: nothing makes those that an archive lacks."""
+    return [table for table in tables if Path(table).exists()] if PATHS.archived else tables
+
+
 def artifact_file(artifact) -> str:
     """The picture or table of an artifact, which stands for all its files."""
     file = "figure.png" if artifact.template == "figure" else "table.html"
@@ -127,12 +134,26 @@ def source_of(wildcards) -> list[str]:
 
 
 def contents_of(wildcards) -> list[str]:
-    """What tells that a source has changed: the checksums of arrays, the folders of pictures."""
-    return [
-        str(Path(folder) / part)
-        for folder in source_of(wildcards)
-        for part in (SPLITS.values() if is_picture_folder(Path(folder)) else [CHECKSUMS])
-    ]
+    """What tells that a source has changed: the checksums of arrays, the folders of pictures, the files of text."""
+    info = PLAN.scale.info(wildcards.data)
+    found = []
+    for folder in map(Path, source_of(wildcards)):
+        if info.form in FORMS:
+            found += source_files(info, folder)
+        else:
+            found += [folder / part for part in (SPLITS.values() if is_picture_folder(folder) else [CHECKSUMS])]
+    return [str(path) for path in found]
+
+
+def vocabulary_of(wildcards) -> list[str]:
+    """The prepared text, or the file in a BERT checkpoint, whose word pieces a text data set takes; where it takes some."""
+    name = getattr(PLAN.scale.info(wildcards.data), "vocabulary", "")
+    if not name:
+        return []
+    if (info := PLAN.scale.info(name)) and info.form in FORMS:
+        return [str(PATHS.dataset(name))]
+    folder = Path(config["data"]["sources"].get(name, ""))
+    return [str(folder / file) for file in (VOCABULARY, PLAIN_VOCABULARY) if name and (folder / file).is_file()][:1]
 
 
 def cores_for(data: str, processes: int = 1) -> int:
@@ -184,9 +205,9 @@ def tables_of(wildcards) -> list[str]:
     """The tidy tables that an artifact is drawn from."""
     artifact = artifact_of(wildcards)
     metrics = [str(PATHS.metrics(run.id)) for run in artifact.runs]
-    return metrics + [
-        path for analysis in artifact.analyses for path in PATHS.tables(analysis.kind, analysis.id).values()
-    ]
+    return made(
+        metrics + [path for analysis in artifact.analyses for path in PATHS.tables(analysis.kind, analysis.id).values()]
+    )
 
 
 def spec_of(wildcards) -> str:
@@ -204,13 +225,16 @@ def tables_of_claims() -> list[str]:
     """The tidy tables that the claims are judged from."""
     runs = {run.id for claim in PLAN.claims.values() for run in claim.runs}
     analyses = {analysis.id: analysis for claim in PLAN.claims.values() for analysis in claim.analyses}
-    return [str(PATHS.metrics(id)) for id in sorted(runs)] + [
-        PATHS.tables(analysis.kind, id)["table"] for id, analysis in sorted(analyses.items())
-    ]
+    return made(
+        [str(PATHS.metrics(id)) for id in sorted(runs)]
+        + [PATHS.tables(analysis.kind, id)["table"] for id, analysis in sorted(analyses.items())]
+    )
 
 
 # What commands that plan for themselves need to know of the configuration: how jobs compute is no concern of theirs.
-CONFIGURATION = [f"{key}={canonical(config[key])}" for key in ("scale", "papers", "results", "data")]
+CONFIGURATION = [
+    f"{key}={canonical(config[key])}" for key in ("scale", "papers", "results", "source", "data") if key in config
+]
 
 
 # A sensitivity is drawn when it is asked for by name.

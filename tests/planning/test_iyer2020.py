@@ -121,7 +121,7 @@ def test_imagenet_is_the_papers_network_and_training(plan, printed):
         assert {run.recipe["epochs"] for run in named(plan, name)} == {budget}
 
 
-@pytest.mark.parametrize(("scale", "side"), [("paper", 224), ("reduced", 32), ("demo", 8)])
+@pytest.mark.parametrize(("scale", "side"), [("paper", 224), ("reduced", 16), ("demo", 8)])
 def test_phases_of_image_size_are_scaled_with_the_images(declared, scale, side):
     declare_phases(declared, [[30, 112], [60, 224]])
     plan = declared.plan(scale, papers=["iyer2020"])
