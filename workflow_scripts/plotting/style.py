@@ -115,7 +115,7 @@ def layer_ticks(axis: Axis, labels: Sequence[str], first: float = 0) -> None:
 
 
 def fc_stack(labels: Sequence[str]) -> int | None:
-    """Where the fully connected layers at the end of a network begin, with the dropout before them; None without any."""
+    """Where the fully connected layers at the end begin, with the dropout before them; None where there are none."""
     if "FC" not in labels:
         return None
     first = list(labels).index("FC")

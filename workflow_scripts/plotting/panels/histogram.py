@@ -27,8 +27,8 @@ def size(values: pd.DataFrame, panel: Mapping[str, Any]) -> tuple[float, float]:
 def values(panel: Mapping[str, Any], tables: Sources) -> pd.DataFrame:
     """Columns series, run, value, left, right, centre, count, note: every trial, and every bar that is drawn.
 
-    A trial has a run and its value, a bar its edges, its centre and how many trials it counts; of a digitised histogram
-    there are the bars alone.
+    A trial has a run and its value, a bar its edges and how many trials it counts. Of a digitised histogram there are
+    the bars alone, with the centres that stand for their trials.
     """
     if "digitised" in panel:
         bins = read_histograms(tables.root / panel["digitised"]["file"], panel["digitised"]["figure"])
@@ -42,14 +42,7 @@ def values(panel: Mapping[str, Any], tables: Sources) -> pd.DataFrame:
     ]
     edges = _edges([point["value"] for point in points])
     bars = [
-        {
-            "series": label,
-            "left": left,
-            "right": right,
-            "centre": (left + right) / 2,
-            "count": float(count),
-            "note": "",
-        }  # fmt: skip
+        {"series": label, "left": left, "right": right, "count": float(count), "note": ""}
         for label, of in found.items()
         for left, right, count in zip(
             edges[:-1], edges[1:], np.histogram(list(of.values.values()), edges)[0], strict=True

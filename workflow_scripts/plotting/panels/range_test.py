@@ -18,7 +18,7 @@ def size(values: pd.DataFrame, panel: Mapping[str, Any]) -> tuple[float, float]:
 
 
 def values(panel: Mapping[str, Any], tables: Sources) -> pd.DataFrame:
-    """Columns step, rate, loss, smoothed_loss, minimum, suggestion, papers_minimum, note: the sweep and what is marked."""
+    """Columns step, rate, loss, smoothed_loss, minimum, suggestion, papers_minimum, note: the sweep and its marks."""
     columns = ["step", "rate", "loss", "smoothed_loss", "minimum", "suggestion", "papers_minimum", "note"]
     rows = tables.rows(panel["table"], "range_test")
     if "papers_minimum" in panel and "rate" in rows:
