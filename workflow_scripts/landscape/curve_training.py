@@ -72,7 +72,7 @@ class CurveState:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "CurveState":
-        """The state that `to_tensors` told of."""
+        """The state that `to_tensors` gave."""
         epoch, diverged = tensors["progress"].tolist()
         saved = {int(name[6:]): bends for name, bends in tensors.items() if name.startswith("saved-")}
         # A file keeps no order of its tensors, and the rows of the curve's table follow it.

@@ -78,7 +78,11 @@ class FlatModel:
         """
         problems = [
             f"{name} should have shape {tuple(shape)}, "
-            + (f"the checkpoint has {tuple(state[name].shape)}" if name in state else "the checkpoint lacks it")
+            + (
+                f"the checkpoint has {tuple(state[name].shape)}"
+                if name in state
+                else "it is missing from the checkpoint"
+            )
             for name, shape in self.shapes.items()
             if name not in state or state[name].shape != shape
         ]

@@ -26,6 +26,7 @@ class Run:
     checkpoints : what is saved, label ("epoch-30", "iteration-200", in the paper's terms) → step at this scale.
     rate_factor : what the scale multiplied the learning rates with.
     names : how the declarations call it, for example "gotmare2019/mode_G" or "gotmare2019/student_distilled/3".
+    declared : the paper's own terms, before the scale changes them.
     """
 
     recipe: dict
@@ -34,10 +35,16 @@ class Run:
     names: list[str] = field(default_factory=list)
     experiment: str = ""
     checkpoints: dict[str, int] = field(default_factory=dict)
+    declared: dict = field(default_factory=dict)
 
     @property
     def id(self) -> str:
         return fingerprint(self.recipe)
+
+    @property
+    def setting(self) -> str:
+        """What it is a trial of, such as "student_distilled"."""
+        return self.names[0].split("/")[1]
 
     @property
     def steps_per_epoch(self) -> int:
@@ -161,7 +168,8 @@ class RunResolver:
         for trial in range(self.scale.trials(f"{self.paper.name}/{experiment}", trials) if trials else 1):
             label = f"{self.paper.name}/{name}" + (f"/{trial + 1}" if trials else "")
             own = {**recipe, "seed": declared["seed"] + trial}
-            runs.append(Run(own, paper_steps, rate_factor, [label], f"{self.paper.name}/{experiment}"))
+            run = Run(own, paper_steps, rate_factor, [label], f"{self.paper.name}/{experiment}", declared=declared)
+            runs.append(run)
         return runs
 
     def _recipe(self, experiment: str, declared: dict, where: str) -> tuple[dict, int, float]:

@@ -29,6 +29,7 @@ from workflow_scripts.training.history import History
 from workflow_scripts.training.metrics import EpochMetrics
 
 ALONE = Processes()
+MEASURED = {"train": ("loss", "accuracy"), "test": ("loss", "accuracy", "top5_accuracy")}
 
 
 @dataclass
@@ -41,7 +42,7 @@ class Progress:
     model: nn.Module
     optimizer: torch.optim.Optimizer
     epoch: int = 0
-    history: History = field(default_factory=History)
+    history: History = field(default_factory=lambda: History(MEASURED))
     diverged: dict | None = None
 
     def tensors(self) -> dict[str, Tensor]:
@@ -54,7 +55,7 @@ class Progress:
         weights = {name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")}
         self.model.load_state_dict(weights)
         optimizers.load_state_tensors(self.optimizer, tensors)
-        self.epoch, self.history, self.diverged = epoch, History(tensors["history"]), diverged
+        self.epoch, self.history, self.diverged = epoch, History(MEASURED, tensors["history"]), diverged
 
 
 def begin(recipe: dict, data: TrainingData) -> Progress:
@@ -109,16 +110,10 @@ def train(
         due = epoch == recipe["epochs"] or epoch % recipe["evaluate_every"] == 0
         test = _evaluate(progress.model, data, processes) if due and progress.diverged is None else None
         progress.epoch = epoch
-        progress.history.add(
-            step=epoch * steps,
-            epoch=epoch,
-            learning_rate=rate[epoch * steps - 1],
-            train_loss=outcome.loss,
-            train_accuracy=outcome.accuracy,
-            test_loss=test and test.loss,
-            test_accuracy=test and test.accuracy,
-            test_top5_accuracy=test and test.top5_accuracy,
-        )
+        found = {"train": {"loss": outcome.loss, "accuracy": outcome.accuracy}}
+        if test is not None:
+            found["test"] = {name: getattr(test, name) for name in MEASURED["test"]}
+        progress.history.add(epoch * steps, epoch, rate[epoch * steps - 1], found)
         after_epoch(progress)
 
 

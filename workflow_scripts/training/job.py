@@ -106,7 +106,9 @@ class Trainer:
         from workflow_scripts.training.history import History
 
         if teacher_path is not None and divergence([teacher_path]):
-            self._conclude(store, job, History(), {"step": 0, "epoch": 0.0, "reason": "its teacher diverged"}, [])
+            self._conclude(
+                store, job, History(engine.MEASURED), {"step": 0, "epoch": 0.0, "reason": "its teacher diverged"}, []
+            )
             return
         data = self._data()
         teacher = self._teacher(job, teacher_path, data)
