@@ -9,6 +9,7 @@ import torch
 from tests.shared.marian import marian
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.text.pieces import END, PAD
+from workflow_scripts.models import build
 from workflow_scripts.models.language.attention import Attention
 from workflow_scripts.models.language.transformer import Transformer, moved, sinusoids
 
@@ -143,8 +144,6 @@ def test_options_that_make_no_sense_are_told(options):
 
 
 def test_the_builder_takes_the_vocabularies_of_a_text():
-    from workflow_scripts.models.language.transformer import transformer
-
-    made = transformer(SimpleNamespace(vocabulary={"source": 24, "target": 32}), **SMALL)
+    made = build({"name": "transformer", **SMALL}, SimpleNamespace(vocabulary={"source": 24, "target": 32}))
     assert made.source_embedding.num_embeddings == 24
     assert made.logits(torch.zeros(1, 32)).shape == (1, 32)

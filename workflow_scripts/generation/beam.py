@@ -58,7 +58,7 @@ def translate(network, source: Tensor, search: Search) -> tuple[list[list[int]],
 
 
 def _likely(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Log-probabilities and numbers (rows, count) of the most likely tokens, fewer where there are not so many; padding and <s> are none."""
+    """Log-probabilities and numbers (rows, count) of the most likely tokens, or of all; padding and <s> are none."""
     logits = logits.float()
     norm = logits.logsumexp(1, keepdim=True)
     logits[:, [START, PAD]] = -torch.inf
