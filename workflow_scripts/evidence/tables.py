@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import whole_file
+from workflow_scripts.evidence.metrics import METRICS, SPLITS
 
 FINISHED: Mapping[str, Any] = {"state": "finished"}
 DIVERGENCE: Mapping[str, type | tuple[type, ...]] = {"run": str, "step": int, "epoch": (int, float), "reason": str}
@@ -61,7 +62,7 @@ class Table:
         return self.status["state"] == "diverged"
 
 
-SPLIT = Column("text", "part of the data; the papers' “validation” is the test set", ("train", "test"))
+SPLIT = Column("text", "part of the data; the papers' “validation” images are the test set", SPLITS)
 METRIC = Column("text", "what was measured", ("loss", "accuracy"))
 VALUE = Column("real", "loss in nats without L2; accuracy in percent; learning rate as set; inf or nan where diverged")
 RUN = Column("text", "fingerprint of the run")
@@ -76,7 +77,7 @@ KINDS: dict[str, Kind] = {
             "step": Column("integer", "updates made so far"),
             "epoch": Column("real", "the same moment in the paper's epochs"),
             "split": SPLIT,
-            "metric": Column("text", "what was measured", ("loss", "accuracy", "top5_accuracy", "learning_rate")),
+            "metric": Column("text", "what was measured", tuple(METRICS)),
             "value": VALUE,
         },
     ),
