@@ -3,6 +3,7 @@
 #   snakemake --cores all                                   every artifact at scale demo
 #   snakemake gotmare2019_figure_3 --cores all              one artifact
 #   snakemake --cores all --resources gpu=4 --config scale=paper
+#   snakemake --cores all --config scale=reduced source=archive       from the tables that ship with it, without training
 
 from pathlib import Path
 
@@ -21,12 +22,23 @@ report: "report/workflow.rst"
 
 
 include: "rules/common.smk"
-include: "rules/data.smk"
-include: "rules/train.smk"
-include: "rules/landscape.smk"
-include: "rules/representation.smk"
-include: "rules/sharpness.smk"
+
+
+if PATHS.archived:
+
+    include: "rules/archive.smk"
+
+else:
+
+    include: "rules/data.smk"
+    include: "rules/train.smk"
+    include: "rules/landscape.smk"
+    include: "rules/representation.smk"
+    include: "rules/sharpness.smk"
+
+
 include: "rules/artifacts.smk"
+include: "rules/claims.smk"
 include: "rules/report.smk"
 
 
@@ -42,3 +54,4 @@ rule all:
     default_target: True
     input:
         EVERYTHING,
+        PATHS.verdicts(SCALE),

@@ -17,7 +17,7 @@ from workflow_scripts.datasets.description import CHECKSUMS
 from workflow_scripts.runtime.lease import devices as gpus
 from workflow_scripts.planning.declarations import with_numbers
 from workflow_scripts.planning.plan import make_plan
-from workflow_scripts.recipes.canonical import canonical
+from workflow_scripts.recipes.canonical import canonical, fingerprint
 
 # Of the numbers in `--config training='{runs_per_gpu: 4}'` Snakemake makes words.
 config["training"] = with_numbers(config["training"])
@@ -115,6 +115,11 @@ def trials_of(wildcards) -> list[dict]:
     return PLAN.analyses[wildcards.id].recipe["runs"]
 
 
+def made(tables: list[str]) -> list[str]:
+    """The tables that are, or are going to be, there: nothing makes those that an archive lacks."""
+    return [table for table in tables if Path(table).exists()] if PATHS.archived else tables
+
+
 def artifact_file(artifact) -> str:
     """The picture or table of an artifact, which stands for all its files."""
     file = "figure.png" if artifact.template == "figure" else "table.html"
@@ -184,9 +189,9 @@ def tables_of(wildcards) -> list[str]:
     """The tidy tables that an artifact is drawn from."""
     artifact = artifact_of(wildcards)
     metrics = [str(PATHS.metrics(run.id)) for run in artifact.runs]
-    return metrics + [
-        path for analysis in artifact.analyses for path in PATHS.tables(analysis.kind, analysis.id).values()
-    ]
+    return made(
+        metrics + [path for analysis in artifact.analyses for path in PATHS.tables(analysis.kind, analysis.id).values()]
+    )
 
 
 def spec_of(wildcards) -> str:
@@ -198,6 +203,22 @@ def digitised_of(wildcards) -> list[str]:
     """The file of a paper's own histograms, for an artifact that shows some of them."""
     shown = "reported_histograms.csv" in spec_of(wildcards)
     return [str(ROOT / "papers" / wildcards.paper / "reported_histograms.csv")] if shown else []
+
+
+def tables_of_claims() -> list[str]:
+    """The tidy tables that the claims are judged from."""
+    runs = {run.id for claim in PLAN.claims.values() for run in claim.runs}
+    analyses = {analysis.id: analysis for claim in PLAN.claims.values() for analysis in claim.analyses}
+    return made(
+        [str(PATHS.metrics(id)) for id in sorted(runs)]
+        + [PATHS.tables(analysis.kind, id)["table"] for id, analysis in sorted(analyses.items())]
+    )
+
+
+# What commands that plan for themselves need to know of the configuration: how jobs compute is no concern of theirs.
+CONFIGURATION = [
+    f"{key}={canonical(config[key])}" for key in ("scale", "papers", "results", "source", "data") if key in config
+]
 
 
 # A sensitivity is drawn when it is asked for by name.

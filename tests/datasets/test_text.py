@@ -24,6 +24,7 @@ from workflow_scripts.datasets.text.pieces import END, PAD, SPECIALS, Dictionary
 from workflow_scripts.datasets.text.prepared import Ragged
 from workflow_scripts.datasets.text.publishers import FILES
 from workflow_scripts.datasets.text.settings import TEXT
+from workflow_scripts.datasets.text.wordpieces import NAMES
 
 REAL = Path(os.environ.get("CLOSER_LOOK_DATA", "nowhere"))  # a folder with real data sets, where somebody has it
 
@@ -259,10 +260,13 @@ def test_without_a_network_the_remedy_is_told_and_nothing_is_left(tmp_path, name
         closed = f"http://127.0.0.1:{server.getsockname()[1]}"
     monkeypatch.setenv("http_proxy", closed)
     monkeypatch.setenv("https_proxy", closed)
+    pieces = tmp_path / "pieces"
+    pieces.mkdir()
+    (pieces / "vocab.txt").write_text("\n".join(NAMES))
     with pytest.raises(InputError) as caught:
-        prepare(name, tmp_path / name)
+        prepare(name, tmp_path / name, vocabulary=pieces)
     assert f"{name} could not be downloaded from http" in str(caught.value) and f"sources.{name}" in str(caught.value)
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [pieces]
 
 
 # Batches

@@ -170,14 +170,14 @@ def test_table_26_summarises_its_trials(cells, run):
 def moments(histograms, quantity):
     """{explore epochs: mean, std and runs of what figure 2 or 3 draws}, from the centres of the bins."""
     found = {}
-    for explore, bins in histograms[histograms["quantity"] == quantity].groupby("explore_epochs"):
+    for explore, bins in histograms[histograms["quantity"] == quantity].groupby("setting"):
         values = np.repeat(bins["bin_centre"], bins["count"])
         found[explore] = {"mean": values.mean(), "std": values.std(ddof=1), "runs": len(values)}
     return found
 
 
 def test_histograms_are_of_50_runs_in_bins_of_one_grid(histograms):
-    for _, panel in histograms.groupby(["figure", "explore_epochs"]):
+    for _, panel in histograms.groupby(["figure", "setting"]):
         assert panel["count"].sum() == 50
         assert (panel["bin_left"].diff().dropna() > 0).all()
         assert ((panel["bin_left"] < panel["bin_centre"]) & (panel["bin_centre"] < panel["bin_right"])).all()
@@ -196,7 +196,7 @@ def test_figure_3_has_the_moments_of_table_1(cells, histograms):
 
 def test_the_lucky_run_is_alone_in_the_last_bin_of_figure_3(cells, histograms):
     best = float(cells["text_lucky_run", "explore_30", "best_test_accuracy"].value)
-    last = histograms.query("quantity == 'test_accuracy' and explore_epochs == 30").iloc[-1]
+    last = histograms.query("quantity == 'test_accuracy' and setting == 30").iloc[-1]
     assert last["bin_left"] <= best < last["bin_right"] and last["count"] == 1
 
 

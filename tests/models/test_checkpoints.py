@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from collections import OrderedDict
 from types import SimpleNamespace
 
 import pytest
@@ -177,7 +178,7 @@ def test_a_diverged_state_loads_only_where_it_is_allowed(tmp_path, value):
         ("weight", torch.ones(2, dtype=torch.int64)),
         ("weight", torch.ones(2, dtype=torch.uint8)),
         ("weight", torch.ones(2, dtype=torch.bool)),
-        ("bn.num_batches_tracked", torch.ones((), dtype=torch.int32)),
+        ("bn.num_batches_tracked", torch.ones((), dtype=torch.bool)),
     ],
 )
 def test_values_that_are_no_weights_are_told(tmp_path, name, tensor):
@@ -236,6 +237,46 @@ def test_anyones_checkpoint_is_restored_by_naming_its_model(model, tmp_path):
     assert same(restore(checkpoint, INFO, SPEC).state_dict(), model.state_dict())
     with pytest.raises(InputError, match="does not say of which model it is; name the model"):
         restore(checkpoint, INFO)
+
+
+PREFIXES = ["module.", "_orig_mod.", "model.", "state_dict.", "module._orig_mod.", "state_dict.model.module."]
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_prefixes_of_every_name_are_taken_off(model, tmp_path, prefix):
+    path = tmp_path / "theirs.safetensors"
+    save_file({prefix + name: tensor for name, tensor in model.state_dict().items()}, path)
+    assert same(restore(load(path), INFO, SPEC).state_dict(), model.state_dict())
+
+
+def test_a_model_keeps_the_prefixes_of_its_own():
+    inner = torch.nn.Linear(2, 3)
+    own = torch.nn.Sequential(OrderedDict(model=inner))
+    assert into(own, Checkpoint({"model.weight": torch.ones(3, 2), "model.bias": torch.ones(3)})) is own
+    assert (inner.weight == 1).all()
+    into(own, Checkpoint({"module.model.weight": torch.zeros(3, 2), "module.model.bias": torch.ones(3)}))
+    assert (inner.weight == 0).all()
+
+
+def test_a_prefix_of_some_names_is_told(model):
+    state = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    with pytest.raises(
+        InputError, match=r"there it is called 'model\.features\.0\.weight': save the network's tensors"
+    ):
+        into(build(SPEC, INFO), Checkpoint({**state, "criterion.weight": torch.ones(2)}))
+
+
+def test_counters_of_batch_norm_may_be_missing_or_of_another_kind(model, tmp_path):
+    state = model.state_dict()
+    counters = [name for name in state if name.endswith("num_batches_tracked")]
+    plain = {name: tensor for name, tensor in state.items() if name not in counters}
+    fresh = build(SPEC, INFO)
+    fresh.load_state_dict(model.state_dict())
+    into(fresh, Checkpoint(plain))
+    assert same({**state, **dict.fromkeys(counters, torch.tensor(0))}, fresh.state_dict())
+    for kind in (torch.int32, torch.float32):
+        save_file(plain | {name: torch.full((1,), 3, dtype=kind) for name in counters}, tmp_path / "c.safetensors")
+        assert same(into(fresh, load(tmp_path / "c.safetensors")).state_dict(), state)
 
 
 def test_naming_the_model_that_a_checkpoint_describes_must_agree(model, path):

@@ -16,6 +16,7 @@ from workflow_scripts.evidence.sources import Sources
 from workflow_scripts.evidence.tables import KINDS, write_table
 from workflow_scripts.plotting import figure, notes, panels, style, table, tables
 from workflow_scripts.plotting.spec import read_spec, scale_stamp
+from workflow_scripts.plotting.tables import summary
 
 REPOSITORY = Path(__file__).parents[2]
 DIVERGED = {"state": "diverged", "run": "f" * 64, "step": 63, "epoch": 3.2, "reason": "the loss is nan"}
@@ -350,7 +351,7 @@ def table_spec(root, *rows, statistics=("best", "mean", "std")):
     (root / "reported.csv").write_text(
         "id,row,column,value,std,n,unit,source,note\nt,distilled,best,85.18,0.2,5,percent,section 5,of five\n"
     )
-    contents = {"kind": "summary", "metric": "accuracy", "statistics": list(statistics), "rows": list(rows)}
+    contents = {"kind": "summary", "quantity": "accuracy", "statistics": list(statistics), "rows": list(rows)}
     spec = spec_of(table=contents, reported="reported.csv")
     del spec["panels"]
     return spec
@@ -363,16 +364,16 @@ def test_summary_table_counts_what_diverged_and_what_is_missing(tmp_path):
     tables = [f"{name}.parquet" for name in ("r0", "r1", "d", "nowhere")]
     row = {"label": "Distilled", "tables": tables, "reported": {"best": KEY, "std": KEY}}
     spec = table_spec(tmp_path, row)
-    numbers = table.values(spec, Sources(tmp_path))
+    numbers = summary.values(spec, Sources(tmp_path))
     ours = numbers.iloc[0]
     assert (ours["n"], ours["diverged"], ours["missing"]) == (2, 1, 1)
     assert (ours["best"], ours["mean"]) == (84.0, 82.0) and ours["std"] == pytest.approx(8**0.5)
     assert (ours["best_reported"], ours["std_reported"]) == (85.18, 0.2)
     assert ours["best_difference"] == pytest.approx(-1.18)
-    shown = table.draw(spec, numbers).iloc[0]
+    shown = summary.draw(spec, numbers).iloc[0]
     assert (shown["best", "ours"], shown["best", "paper"], shown["best", "difference"]) == ("84.00", "85.18", "-1.18")
     assert (shown["runs", "finished"], shown["runs", "diverged"], shown["runs", "missing"]) == ("2", "1", "1")
-    caption = table.caption(spec, Sources(tmp_path))
+    *_, caption = table.draw(spec, Sources(tmp_path))
     assert "Reported: section 5 (of five)." in caption and "DEMO" in caption
 
 
@@ -384,12 +385,12 @@ def test_a_reported_number_never_stands_in_for_ours(tmp_path):
         {"label": "c", "tables": []},
     ]
     spec = table_spec(tmp_path, *rows, statistics=("best", "interval"))
-    numbers = table.values(spec, Sources(tmp_path))
+    numbers = summary.values(spec, Sources(tmp_path))
     assert numbers[["best", "best_difference", "interval_low", "interval_high"]].isna().all(axis=None)
-    shown = table.draw(spec, numbers)
-    assert shown["best", "ours"].tolist() == ["no runs", "diverged", "no runs"]
+    shown = summary.draw(spec, numbers)
+    assert shown["best", "ours"].tolist() == ["not run", "diverged", "no runs"]
     assert shown["best", "difference"].tolist() == ["–"] * 3
-    assert shown["95 % interval of the mean", "ours"].tolist() == ["no runs", "diverged", "no runs"]
+    assert shown["95 % interval of the mean", "ours"].tolist() == ["not run", "diverged", "no runs"]
     assert shown["best", "paper"].tolist() == ["85.18", "85.18", "–"]
 
 
@@ -496,7 +497,7 @@ def test_table_notebook(tmp_path):
     out = tmp_path / "out"
     assert {file.suffix for file in out.glob("table.*")} == {".html", ".csv", ".tex", ".md"}
     assert "| Distilled & T² | 90.00" in re.sub(" +", " ", (out / "table.md").read_text())
-    assert r"Distilled \& T² & 90.00 & 85.18 & +4.82" in (out / "table.tex").read_text()
+    assert r"Distilled \& T\textsuperscript{2} & 90.00 & 85.18 & +4.82" in (out / "table.tex").read_text()
     assert "Distilled &amp; T²" in (out / "table.html").read_text()
     assert pd.read_csv(out / "table.csv")[["best", "best_reported", "n", "missing"]].values.tolist() == [
         [90, 85.18, 1, 1]

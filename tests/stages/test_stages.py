@@ -32,7 +32,8 @@ RECIPES = {
 }
 STAGES = {
     "train": "--job", "prepare_data": "--source", "curve": "--start", "plane": "--iterates", "similarity": "--first",
-    "embedding": "--mode", "lease": "--gpus",
+    "embedding": "--mode", "sharpness": "--checkpoints", "fisher": "--checkpoints", "range_test": "--recipe",
+    "lease": "--gpus",
 }  # fmt: skip
 
 
@@ -125,6 +126,18 @@ def test_a_plane_through_anyones_checkpoints(curve, foreign, tiny, tmp_path):
     assert iterates.loc[("w1", "affine"), "residual"] > 1
 
 
+def test_checkpoints_of_a_wrapped_network_are_the_networks(curve, foreign, tiny, tmp_path):
+    for name, prefix in (("a", "module."), ("b", "_orig_mod.")):
+        state = foreign.networks[name].state_dict()
+        save_file({prefix + key: tensor for key, tensor in state.items()}, tmp_path / f"{name}.safetensors")
+    tables = []
+    for number, place in enumerate((foreign.folder, tmp_path)):
+        ends = ["--start", place / "a.safetensors", "--end", place / "b.safetensors", "--curve", curve]
+        assert call_stage("plane", *command("plane", tiny, tmp_path / str(number), *ends)) == (0, "")
+        tables.append(read_table(tmp_path / str(number) / "plane.parquet", "plane").frame)
+    assert tables[0].equals(tables[1])
+
+
 def test_plain_cca_keeps_every_direction(foreign, tiny, tmp_path):
     both = ["--first", foreign["a"], "--second", foreign["b"]]
     ranks = {}
@@ -194,9 +207,10 @@ def test_help_helps(stage):
         and STAGES[stage] in told
         and f"python -m {MODULES.get(stage, f'workflow_scripts.stages.{stage}')}" in told
     )
-    if stage in RECIPES:
-        example = json.loads(told.split("example of a recipe: ")[1])
-        assert set(example) <= set(RECIPES[stage])
+    if "example of a recipe: " in told:
+        example = json.loads(told.split("example of a recipe: ")[1].splitlines()[0])
+        assert set(example) <= set(RECIPES.get(stage, example))
+        assert ("model" in example) != ('"model": {"name": "my.module:f"' in told), "how to name a model"
     if stage == "train":
         assert set(json.loads(told.split("example of a job: ")[1])["recipe"]) == set(RECIPE) - {"engine"}
 

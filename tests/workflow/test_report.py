@@ -45,8 +45,10 @@ def test_every_section_shows_what_it_lists_in_the_papers_order(report):
         for section, results in sections.items()
     }
     assert [(section, [label.partition(":")[0] for label, _ in results]) for section, results in plain.items()] == [
-        ("Section 2.1", ["Figure 2", "Figure 10"]), ("Section 10", ["Figure 1", "Table 1"]), ("Section A", ["Figure 11"]),
-    ]  # fmt: skip
+        ("Section 2.1", ["Figure 2", "Figure 10"]),
+        ("Section 10", ["Figure 1", "Table 1"]),
+        ("Section A", ["Figure 11"]),
+    ]
     for results in plain.values():
         for label, shown in results:
             if label.startswith("Table"):

@@ -13,17 +13,23 @@ COUNTS = {"epochs", "batch_size", "samples_per_epoch", "evaluate_every"}
 COUNTS |= {"points", "side", "steps", "draws", "max_iterations"}
 
 
+NAMING = """checkpoints that do not say of which model they are need it in the recipe, by one of the names in
+workflow_scripts/models/names.py or as your own function(info, **options):
+  "model": {"name": "vgg16", "width": 0.5}    "model": {"name": "my.module:f", "option": 1}"""
+
+
 def parser(module: str, description: str, example: dict) -> argparse.ArgumentParser:
     """A stage's parser with --recipe, --out and the arguments of `add_running`.
 
     Parameters
     ----------
-    example : a recipe as a user would write it, shown by --help.
+    example : a recipe as a user would write it, shown by --help, with how to name a model where it has none.
     """
+    naming = [] if "model" in example else [NAMING]
     made = argparse.ArgumentParser(
         prog=f"python -m workflow_scripts.stages.{module}",
         description=description,
-        epilog=f"example of a recipe: {json.dumps(example)}",
+        epilog="\n\n".join([f"example of a recipe: {json.dumps(example)}", *naming]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("--recipe", required=True, help="what to compute: JSON, or a .json file that holds it")

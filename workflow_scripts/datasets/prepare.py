@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from workflow_scripts.datasets.text.prepared import PreparedText
 
 
-def prepare(name: str, out: str | Path, source: str | Path | None = None) -> "PreparedInfo | PreparedText":
+def prepare(
+    name: str, out: str | Path, source: str | Path | None = None, vocabulary: str | Path | None = None
+) -> "PreparedInfo | PreparedText":
     """Prepare data set `name` as the directory `out`; it appears whole or not at all.
 
     Parameters
@@ -38,6 +40,7 @@ def prepare(name: str, out: str | Path, source: str | Path | None = None) -> "Pr
         mirror and must have the registered shape; any other name is one's own data, for which an optional
         `dataset.yaml` sets `crop_padding` and `flip`. Text is a registered name's, or has a `dataset.yaml` with its
         `form`; see `text.settings`. None asks the publisher of a registered data set.
+    vocabulary : see `text.prepare.prepare_text`.
 
     Raises
     ------
@@ -49,7 +52,7 @@ def prepare(name: str, out: str | Path, source: str | Path | None = None) -> "Pr
     if name in TEXT or (source is not None and is_text_folder(source)):
         from workflow_scripts.datasets.text.prepare import prepare_text  # brings what only text needs
 
-        return prepare_text(name, out, source)
+        return prepare_text(name, out, source, None if vocabulary is None else Path(vocabulary))
     if source is not None and pictures.is_picture_folder(source):
         return write_listing(out, source.resolve(), name)
     if source is not None:

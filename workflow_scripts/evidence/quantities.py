@@ -14,12 +14,13 @@ class Quantity:
     """One number of a trial.
 
     label : with its unit. better : "max" or "min". kind : of the tidy tables that hold it; of a "metrics" table it is
-    the value of (metric, split) after the last epoch, of another the column `column`. decimals : usually shown.
+    the value of (metric, split) after the last epoch, of another the column `column`; none where no run of ours is
+    measured by it, so that there are only the paper's numbers. decimals : usually shown.
     """
 
     label: str
     better: str
-    kind: str
+    kind: str = ""
     column: str = "value"
     where: Mapping[str, str] = field(default_factory=dict)
     decimals: int = 2
@@ -33,6 +34,8 @@ QUANTITIES = {
     "train_loss": Quantity("Training loss", "min", "metrics", where={"metric": "loss", "split": "train"}, decimals=4),
     "sharpness": Quantity("Sharpness (%)", "min", "sharpness", "sharpness"),
     "fisher_score": Quantity("Fisher score", "min", "fisher", "fisher_score", decimals=3),
+    "bleu": Quantity("Test BLEU", "max"),
+    "f1": Quantity("F1 (%)", "max"),
 }
 
 
@@ -40,27 +43,30 @@ QUANTITIES = {
 class Trials:
     """The results of a setting's trials.
 
-    values : by fingerprint of the run. diverged, missing : how many diverged, and have not been made. told : sentences
-    on those that diverged.
+    values : by fingerprint of the run. diverged, missing : how many diverged, and have not been made. divergences :
+    sentences on those that diverged.
     """
 
     values: dict[str, float]
     diverged: int = 0
     missing: int = 0
-    told: tuple[str, ...] = ()
+    divergences: tuple[str, ...] = ()
 
     @property
-    def lacking(self) -> str:
-        """What to say in place of a number where no trial has one."""
-        if self.diverged:
-            return "diverged"
-        return "not run" if self.missing else "no runs"
+    def missing_note(self) -> str:
+        """Which trials have no number, in a word or two; empty where all have one."""
+        if not (self.values or self.diverged or self.missing):
+            return "no runs"  # none is declared
+        if not self.values:
+            return "diverged" if self.diverged else "not run"
+        counts = {"diverged": self.diverged, "not run": self.missing}
+        return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
 
     @property
     def notes(self) -> list[str]:
-        """What is lacking, in words; empty where nothing is."""
+        """Which trials have no number, in sentences; empty where all have one."""
         missing = ["not run" if not self.values and not self.diverged else f"{self.missing} not run"]
-        return [*self.told, *(missing if self.missing else [])]
+        return [*self.divergences, *(missing if self.missing else [])]
 
 
 def trials(name: str, source: Mapping[str, Any], tables: "Sources") -> Trials:
@@ -83,20 +89,20 @@ def trials(name: str, source: Mapping[str, Any], tables: "Sources") -> Trials:
     column = found.frame.set_index("run")[quantity.column]
     values = {run: float(column[run]) for run in measured["runs"] if run in column and math.isfinite(column[run])}
     lost = len(measured["runs"]) - len(values)
-    told = (tables.divergence(found.status) if found.diverged else f"{lost} not finite",)
-    return Trials(values, diverged=lost, told=told if lost else ())
+    sentence = tables.divergence(found.status) if found.diverged else f"{lost} not finite"
+    return Trials(values, diverged=lost, divergences=(sentence,) if lost else ())
 
 
 def _last(quantity: Quantity, paths: list[str], tables: "Sources") -> Trials:
-    values, told, missing = {}, [], 0
+    values, divergences, missing = {}, [], 0
     for path in paths:
         found = tables.read(path, "metrics")
         if found is None:
             missing += 1
         elif found.diverged:
-            told.append(tables.divergence(found.status))
+            divergences.append(tables.divergence(found.status))
         else:
             rows = tables.rows(path, "metrics", **quantity.where).dropna(subset="step")
             last = rows.loc[rows["step"].idxmax()]
             values[last["run"]] = float(last["value"])
-    return Trials(values, len(told), missing, tuple(told))
+    return Trials(values, len(divergences), missing, tuple(divergences))

@@ -8,9 +8,8 @@ import pandas as pd
 from workflow_scripts.base.errors import InputError
 
 COLUMNS = ("id", "row", "column", "value", "std", "n", "unit", "source", "note")
-DTYPES = {name: float if name in ("value", "std", "n") else str for name in COLUMNS}
 KEY = ["id", "row", "column"]
-HISTOGRAM = ("figure", "quantity", "explore_epochs", "bin_left", "bin_right", "bin_centre", "count", "note")
+HISTOGRAM = ("figure", "quantity", "setting", "bin_left", "bin_right", "bin_centre", "count", "note")
 
 
 def read_reported(path: str | os.PathLike) -> pd.DataFrame:
@@ -18,11 +17,12 @@ def read_reported(path: str | os.PathLike) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame indexed by (id, row, column), sorted, with columns value, std (nan where the paper has none), n, unit,
-    source (where in the paper) and note. Raises InputError if the file is absent or not of this form.
+    DataFrame indexed by (id, row, column), sorted, with columns value, std, n (numbers; nan where the paper has none),
+    printed and printed_std (value and std digit for digit as the paper prints them), unit, source (where in the paper)
+    and note. Raises InputError if the file is absent or not of this form.
     """
     try:
-        frame = pd.read_csv(path, dtype=DTYPES)
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
     except FileNotFoundError:
         raise InputError(f"there are no reported values at {path}; give the path of a paper's reported.csv") from None
     except ValueError as error:
@@ -30,10 +30,15 @@ def read_reported(path: str | os.PathLike) -> pd.DataFrame:
     if tuple(frame.columns) != COLUMNS:
         raise InputError(f"{path} has the columns {', '.join(frame.columns)}; needed are {', '.join(COLUMNS)}")
     if frame.duplicated(KEY).any():
-        twice = "/".join(map(str, frame.loc[frame.duplicated(KEY), KEY].iloc[0]))
+        twice = "/".join(frame.loc[frame.duplicated(KEY), KEY].iloc[0])
         raise InputError(f"{path} has two rows {twice}; give each reported value a row of its own")
-    text = ["unit", "source", "note"]
-    return frame.fillna(dict.fromkeys(text, "")).set_index(KEY).sort_index()
+    frame = frame.assign(printed=frame["value"], printed_std=frame["std"])
+    for name in ("value", "std", "n"):
+        try:
+            frame[name] = frame[name].replace("", "nan").astype(float)
+        except ValueError as error:
+            raise InputError(f"{path}, column {name}: {error}; give numbers") from None
+    return frame.set_index(KEY).sort_index()
 
 
 def reported_row(values: pd.DataFrame, key: list[str], path: str | os.PathLike) -> pd.Series:
@@ -48,8 +53,10 @@ def read_histograms(path: str | os.PathLike, figure: str) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame with columns explore_epochs, bin_left, bin_right, bin_centre and count, in order; empty bins are left out.
-    Raises InputError if the file is absent or not of this form, or has no such figure.
+    DataFrame with columns setting, bin_left, bin_right, bin_centre and count, in order; empty bins are left out.
+    `bin_centre` is where the picture has the bar's centre, and what stands for the trials in it: the edges are of an
+    even grid fitted to all centres, so the middle between them differs in the third decimal. Raises InputError if the
+    file is absent or not of this form, or has no such figure.
     """
     try:
         frame = pd.read_csv(path)
@@ -64,5 +71,10 @@ def read_histograms(path: str | os.PathLike, figure: str) -> pd.DataFrame:
     found = frame[frame["figure"] == figure]
     if found.empty:
         raise InputError(f"{path} has no histograms of {figure!r}; it has {', '.join(frame['figure'].unique())}")
-    wanted = ["explore_epochs", "bin_left", "bin_right", "bin_centre", "count"]
-    return found[wanted].sort_values(["explore_epochs", "bin_left"], ignore_index=True)
+    wanted = ["setting", "bin_left", "bin_right", "bin_centre", "count"]
+    return found[wanted].sort_values(["setting", "bin_left"], ignore_index=True)
+
+
+def as_trials(bins: pd.DataFrame) -> list[float]:
+    """The trials of a digitised histogram, each at the centre of its bin: of the bins of one setting."""
+    return bins["bin_centre"].repeat(bins["count"]).tolist()

@@ -85,6 +85,10 @@ class Sources:
             ]
         )
 
+    def provenance(self, path: str) -> dict[str, Any]:
+        """Where a table came from; empty if it was not read, or nobody has made it."""
+        return next((table.provenance for (read, _), table in self._read.items() if read == path and table), {})
+
     def fingerprints(self) -> list[str]:
         """Fingerprints of all runs that the tables rest on."""
         tables = [table for table in self._read.values() if table]

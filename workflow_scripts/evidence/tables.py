@@ -68,6 +68,8 @@ VALUE = Column("real", "loss in nats without L2; accuracy in percent; learning r
 RUN = Column("text", "fingerprint of the run")
 LAYER = "index of the operation in forward order, from 0"
 
+VERDICTS = ("supported", "contradicted", "undecided", "not run", "not evidence")
+
 KINDS: dict[str, Kind] = {
     "metrics": Kind(
         "a metric of a training at the end of an epoch (learning rate: at a step)",
@@ -178,6 +180,30 @@ KINDS: dict[str, Kind] = {
             "smoothed_loss": Column("real", "moving average of the loss"),
             "minimum": Column("real", "rate at which the smoothed loss is least; the same in all rows"),
             "suggestion": Column("real", "largest rate to train with, a tenth of that; the same in all rows"),
+        },
+    ),
+    "verdicts": Kind(
+        "what the tables, or the paper's own numbers, say of a claim",
+        ("claim", "whose"),
+        {
+            "claim": Column("text", "paper and name of the claim, as declared"),
+            "whose": Column("text", "numbers that it was judged from", ("ours", "paper")),
+            "verdict": Column("text", "see evidence/verdicts.py", VERDICTS),
+            "kind": Column("text", "of judgement; see evidence/predicates.py"),
+            "effect": Column("real", "what was judged, in the unit of its kind; nan where there is none"),
+            "low": Column("real", "lower end of its 95 % interval; nan for single runs"),
+            "high": Column("real", "upper end"),
+            "expected": Column("text", "direction that the claim gives the effect"),
+            "threshold": Column("real", "from which on the effect supports the claim"),
+            "contradicted": Column("real", "from which on it speaks against it"),
+            "p": Column("real", "two-sided; nan where nothing was tested"),
+            "p_corrected": Column("real", "for the number of claims, by Holm's procedure"),
+            "n": Column("integer", "least number of trials of a setting"),
+            "scale": Column("text", "of the runs; empty for the paper's own numbers"),
+            "data": Column("text", "data sets of the runs"),
+            "device": Column("text", "devices that they were computed on"),
+            "figure": Column("text", "artifacts that show it"),
+            "note": Column("text", "what is missing or diverged"),
         },
     ),
 }

@@ -15,10 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from workflow_scripts.evidence.effects import Effect
+from workflow_scripts.evidence.tables import VERDICTS
 
-SUPPORTED, CONTRADICTED, UNDECIDED, NOT_RUN = "supported", "contradicted", "undecided", "not run"
-NOT_EVIDENCE = "not evidence"
-VERDICTS = (SUPPORTED, CONTRADICTED, UNDECIDED, NOT_RUN, NOT_EVIDENCE)
+SUPPORTED, CONTRADICTED, UNDECIDED, NOT_RUN, NOT_EVIDENCE = VERDICTS
 LEVEL = 0.05
 NAN = float("nan")
 

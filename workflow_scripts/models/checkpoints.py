@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +16,10 @@ from workflow_scripts.base.files import whole_file
 from workflow_scripts.models import build, names
 
 FLOATING = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+# What DistributedDataParallel, torch.compile, Lightning and nested dictionaries put before every name.
+PREFIXES = ("module.", "_orig_mod.", "model.", "state_dict.")
+COUNTER = "num_batches_tracked"  # of batch normalisation: PyTorch 0.4 and other programs do not write it
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,7 @@ def _check(checkpoint: Checkpoint, allow_non_finite: bool) -> None:
     if not checkpoint.state:
         raise InputError(f"{checkpoint} holds no tensors; save the model's state_dict()")
     for name, tensor in checkpoint.state.items():
-        counter = name.endswith("num_batches_tracked") and tensor.dtype == torch.int64
+        counter = name.endswith(COUNTER) and tensor.dtype in INTEGERS
         if tensor.dtype not in FLOATING and not counter:
             raise InputError(f"{checkpoint} has {tensor.dtype} values in {name!r}; weights are floating-point numbers")
         if not allow_non_finite and not tensor.isfinite().all():
@@ -118,22 +123,46 @@ def _check(checkpoint: Checkpoint, allow_non_finite: bool) -> None:
 def into(model: nn.Module, checkpoint: Checkpoint) -> nn.Module:
     """Load a checkpoint's state into a model of exactly its shape; returns the same model.
 
+    Names may have one of `PREFIXES` before them; a counter of batch normalisation may be missing, and is 0 then.
+
     Raises
     ------
     InputError
         Naming the first tensor that is missing, of another shape, or too many; the model is then unchanged.
     """
-    own, given = model.state_dict(), checkpoint.state
+    own, given = model.state_dict(), without_prefix(checkpoint.state, model.state_dict())
+    counters = {name: torch.zeros_like(own[name]) for name in own if name.endswith(COUNTER)}
+    given = counters | {name: tensor.reshape(()) if name in counters else tensor for name, tensor in given.items()}
     for name in [*own, *given]:
         in_model, in_checkpoint = (tuple(state[name].shape) if name in state else None for state in (own, given))
         if in_model != in_checkpoint:
             here, there = (str(shape) if shape is not None else "absent" for shape in (in_model, in_checkpoint))
             raise InputError(
                 f"{checkpoint} is a checkpoint of another model: tensor {name!r} is {there} there and {here} in "
-                f"{type(model).__name__}; give the model, width and data set that it was trained with"
+                f"{type(model).__name__}; {_advice(name, checkpoint.state)}"
             )
     model.load_state_dict(given)
     return model
+
+
+def without_prefix(state: Mapping[str, Tensor], expected: Iterable[str]) -> dict[str, Tensor]:
+    """The state without `PREFIXES` that all of its names have, one inside another, and no name that is expected has."""
+    state, expected = dict(state), list(expected)
+    while prefix := next((each for each in PREFIXES if state and all(name.startswith(each) for name in state)), None):
+        if any(name.startswith(prefix) for name in expected):
+            break
+        state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    return state
+
+
+def _advice(name: str, state: Mapping[str, Tensor]) -> str:
+    """What to do about a tensor that does not fit."""
+    if prefix := next((each for each in PREFIXES if each + name in state), None):
+        return (
+            f"there it is called {prefix + name!r}: save the network's tensors alone, or without {prefix!r} before "
+            "their names"
+        )
+    return "give the model, width and data set that it was trained with"
 
 
 def restore(checkpoint: Checkpoint, info, model_spec: dict | None = None) -> nn.Module:
@@ -152,7 +181,10 @@ def restore(checkpoint: Checkpoint, info, model_spec: dict | None = None) -> nn.
     described = checkpoint.description.get("model")
     spec = described if described is not None else model_spec
     if spec is None:
-        raise InputError(f"{checkpoint} does not say of which model it is; name the model and its options yourself")
+        raise InputError(
+            f"{checkpoint} does not say of which model it is; name the model and its options yourself, in a stage's "
+            'recipe as "model": {"name": "vgg16"}'
+        )
     if model_spec is not None and names.check(spec) != names.check(model_spec):
         raise InputError(f"{checkpoint} is a checkpoint of another model than {json.dumps(model_spec)}")
     return into(build(spec, info), checkpoint)

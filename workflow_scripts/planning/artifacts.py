@@ -87,6 +87,8 @@ class ArtifactResolver:
                 continue
             elif key == "digitised":
                 resolved[key] = {"file": self._paper_file("reported_histograms.csv"), "figure": value}
+            elif key == "papers_minimum":
+                resolved[key] = {"file": self._paper_file("reported.csv"), "key": value}
             elif key in RESOLVE and isinstance(value, str):
                 resolved.update(self._tables(key, value, where, analyses))
                 if key == "curve" and "epoch" in node and node.get("path") != "segment":

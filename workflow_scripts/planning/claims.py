@@ -30,10 +30,12 @@ class Claim:
     spec : what the judge is given: id, paper, section, says, against, shown_in (identities of artifacts), needs, data,
         names of runs, `judge` with the paths of its operands' tables (None where nothing is declared), and
         `paper_judge`, the same on the paper's own numbers (None where it gives none).
+    rule : kind, expected, threshold and contradicted of the judgement.
     """
 
     name: str
     spec: dict
+    rule: dict
     runs: list[Run]
     analyses: list[Analysis]
 
@@ -78,7 +80,9 @@ class ClaimResolver:
             "judge": judge,
             "paper_judge": paper,
         }
-        return Claim(name, spec, list(runs.values()), list(analyses.values()))
+        rule = {key: declared["judge"][key] for key in ("kind", "expected", "threshold")}
+        rule["contradicted"] = declared["judge"].get("contradicted", rule["threshold"])
+        return Claim(name, spec, rule, list(runs.values()), list(analyses.values()))
 
     def _is_declared(self, judge: dict) -> bool:
         """Whether all runs and analyses that a judgement names are declared."""
@@ -198,7 +202,7 @@ def _histograms(path: Path) -> set[tuple[str, float]]:
     if not path.exists():
         return set()
     with path.open(encoding="utf-8", newline="") as file:
-        return {(row["figure"], float(row["explore_epochs"])) for row in csv.DictReader(file)}
+        return {(row["figure"], float(row["setting"])) for row in csv.DictReader(file)}
 
 
 def _disordered(judge: dict) -> Iterator[str]:

@@ -6,10 +6,20 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Paths:
-    """Paths below the results directory; `{id}` is a fingerprint or, in the rules, a wildcard."""
+    """Paths below the results directory; `{id}` is a fingerprint or, in the rules, a wildcard.
+
+    archive : the tables of the scale that ship with the repository. archived : whether tables are taken from there.
+    """
 
     results: Path
     data: Path
+    archive: Path = Path("archive")
+    archived: bool = False
+
+    @property
+    def measured(self) -> Path:
+        """Where the tidy tables are."""
+        return self.archive if self.archived else self.results
 
     def dataset(self, name: str) -> Path:
         """The small file that describes a prepared data set, with the checksums of its arrays."""
@@ -19,7 +29,7 @@ class Paths:
         return self.results / "runs" / id
 
     def metrics(self, id: str) -> Path:
-        return self.run(id) / "metrics.parquet"
+        return self.measured / "runs" / id / "metrics.parquet"
 
     def checkpoints(self, id: str) -> Path:
         return self.run(id) / "checkpoints"
@@ -33,11 +43,15 @@ class Paths:
 
     def tables(self, kind: str, id: str) -> dict[str, str]:
         """The tidy tables of an analysis, by the key that a panel knows them by."""
-        folder = self.analysis(kind, id)
+        folder = self.measured / kind / id
         tables = {"table": str(folder / f"{kind}.parquet")}
         if kind == "plane":
             tables["points"] = str(folder / "points.parquet")
         return tables
+
+    def verdicts(self, scale: str) -> Path:
+        """The table of the verdicts on all claims."""
+        return self.results / scale / "verdicts.parquet"
 
     def artifact(self, scale: str, paper: str, name: str) -> Path:
         return self.results / scale / paper / name

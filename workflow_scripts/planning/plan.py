@@ -1,5 +1,6 @@
 """The plan: every run, analysis and artifact that the configuration asks for, each once."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,7 +88,8 @@ def make_plan(config: dict, root: Path) -> Plan:
     data_sets, problems = own_data(config["data"]["sources"])
     scale = Scale(config["scale"], declared.scale, data_sets)
     problems += scale.problems(declared.papers)
-    paths = Paths(Path(config["results"]), Path(config["data"]["folder"]))
+    archive = Path(os.path.relpath(root / "archive" / config["scale"]))
+    paths = Paths(Path(config["results"]), Path(config["data"]["folder"]), archive, config.get("source") == "archive")
     runs: dict[str, Run] = {}
     analyses: dict[str, Analysis] = {}
     artifacts: dict[str, Artifact] = {}

@@ -47,6 +47,11 @@ class Scale:
         return found + self._image_problems()
 
     @property
+    def evidence(self) -> bool:
+        """Whether a verdict on a claim may rest on results of this scale."""
+        return self.declared.get("evidence", True)
+
+    @property
     def _images(self) -> dict[str, dict]:
         """The data sets that the scale makes smaller."""
         return self.declared.get("images", {})

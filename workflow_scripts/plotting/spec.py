@@ -5,10 +5,10 @@
      "names": {"<fingerprint>": "mode E"},
      "panels": [{"kind": "path_metric", ...}, ...]}
 
-A table has `"table": {"kind": "summary", ...}` in place of panels (see plotting/tables.py) and, if it shows reported
+A table has `"table": {"kind": "summary", ...}` in place of panels (see plotting/tables) and, if it shows reported
 values, `"reported"`, the path of the paper's reported.csv. `caption`, `section`, `data`, `layout` and `names`
 (what to call a run that diverged) may be left out. Panels and tables are described in schemas/panel.schema.yaml and
-plotting/panels/__init__.py.
+docs/panels.md.
 """
 
 import os

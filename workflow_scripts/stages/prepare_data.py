@@ -24,11 +24,16 @@ def main() -> None:
     parser.add_argument(
         "--origin", type=Path, help="the prepared data set that NAME, such as cifar10-16px-10000, is derived from"
     )
+    parser.add_argument(
+        "--vocabulary",
+        type=Path,
+        help="BERT checkpoint, or prepared text, whose word pieces questions or documents take",
+    )
     arguments = parser.parse_args()
     if arguments.origin:
         info = derive(arguments.name, arguments.out, arguments.origin)
     else:
-        info = prepare(arguments.name, arguments.out, arguments.source or None)
+        info = prepare(arguments.name, arguments.out, arguments.source or None, arguments.vocabulary)
     print(f"{arguments.out}: {summary(info)}")
 
 

@@ -52,8 +52,8 @@ class Questions:
     """Questions about paragraphs, in SQuAD's JSON, whose answers are parts of the paragraphs.
 
     train, test : names of the files.
-    vocabulary : the data set or BERT checkpoint, as config.yaml's data.sources names it, whose word pieces are used;
-        "" learns them from the training paragraphs.
+    vocabulary : a data set, or the BERT checkpoint that config.yaml's data.sources names so, whose word pieces are
+        used; "" learns them from the training text.
     pieces : size of a vocabulary that is learned.
     lowercase : write everything small and without accents, where the vocabulary is learned.
     """
@@ -165,5 +165,9 @@ TEXT: dict[str, TextInfo] = {
         GRAMMAR,
         replace(GRAMMAR, name="grammar_de_en_joined", joined=True),
         replace(GRAMMAR, name="grammar_en_de", source="en", target="de"),
+        Questions("squad", train="train-v1.1.json", test="dev-v1.1.json", vocabulary="bert_base"),
+        Questions("grammar_questions", vocabulary="grammar_documents"),
+        Documents("wikipedia", vocabulary="bert_base"),
+        Documents("grammar_documents", pieces=500, test_every=20),
     ]
 }

@@ -31,7 +31,7 @@ def values(panel: Mapping[str, Any], tables: Sources) -> pd.DataFrame:
     if "digitised" in panel:
         bins = read_histograms(tables.root / panel["digitised"]["file"], panel["digitised"]["figure"])
         bars = bins.rename(columns={"bin_left": "left", "bin_right": "right"})
-        return bars.assign(series=bars["explore_epochs"].map("{:g}".format), note="").reindex(columns=COLUMNS)
+        return bars.assign(series=bars["setting"].map("{:g}".format), note="").reindex(columns=COLUMNS)
     found = {series["label"]: trials(panel["quantity"], series, tables) for series in panel["series"]}
     points = [
         {"series": label, "run": run, "value": value, "note": ""}

@@ -38,6 +38,6 @@ def draw(ax: Axes, values: pd.DataFrame, panel: Mapping[str, Any]) -> None:
         ax.plot(rows["layer"], rows["similarity"], color=colour, marker="o", markersize=2.6, label=series["label"])
         ax.plot(rows["layer"], rows["floor"], color=colour, linestyle=(0, (3, 2)), linewidth=0.9, alpha=0.8)
     layers = drawn.drop_duplicates("layer").sort_values("layer")
-    style.layer_ticks(ax.xaxis, layers["label"].tolist(), panel.get("layer_labels", True))
+    style.layer_ticks(ax.xaxis, layers["label"].tolist(), True)
     ax.set(xlabel="Layer (dashed: floor for independent data)", ylabel="SVCCA similarity", ylim=(0, 1.02))
     ax.grid(axis="y")

@@ -17,8 +17,7 @@ LAYERS = ["layer_a", "label_a", "layer_b", "label_b"]
 
 def size(values: pd.DataFrame, panel: Mapping[str, Any]) -> tuple[float, float]:
     """Width and height in inches: enough for the names of the layers."""
-    named = panel.get("layer_labels", True)
-    layers = values[["layer_a", "layer_b"]].nunique().max() if named else 0
+    layers = values[["layer_a", "layer_b"]].nunique().max()
     return (3.9, 4.2) if layers > 12 else (3.1, 3.4)
 
 
@@ -51,9 +50,8 @@ def draw(ax: Axes, values: pd.DataFrame, panel: Mapping[str, Any]) -> None:
         aspect="equal" if grid.shape[0] == grid.shape[1] else "auto",
     )  # fmt: skip
     image.set_gid("difference" if difference else "similarity")
-    wanted = panel.get("layer_labels", True)
-    style.layer_ticks(ax.yaxis, _labels(cells, "a"), wanted)
-    style.layer_ticks(ax.xaxis, _labels(cells, "b"), wanted)
+    style.layer_ticks(ax.yaxis, _labels(cells, "a"), True)
+    style.layer_ticks(ax.xaxis, _labels(cells, "b"), True)
     ax.spines[:].set_visible(False)
     mean, floor = cells["similarity"].mean(), cells["floor"].mean()
     judged = (

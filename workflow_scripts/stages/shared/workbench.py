@@ -64,7 +64,7 @@ def weights(flat: FlatModel, checkpoint: Path) -> Tensor:
     """
     loaded = checkpoints.load(checkpoint)
     try:
-        return flat.from_state(loaded.state)
+        return flat.from_state(checkpoints.without_prefix(loaded.state, flat.shapes))
     except InputError as error:
         raise InputError(f"{loaded} is a checkpoint of another model: {error}") from None
 

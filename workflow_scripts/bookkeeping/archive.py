@@ -1,0 +1,238 @@
+"""The archive: measured tidy tables that ship with the repository, so that figures need no training.
+
+archive/<scale>/ is laid out as the folder of results is, with nothing but tables. Its manifest.json says of each table
+what made it and how long that took, with a checksum; and of each data set what is known to differ from its publisher's.
+"""
+
+import csv
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from workflow_scripts.base.errors import InputError
+from workflow_scripts.base.files import whole_file, write_text
+from workflow_scripts.datasets.description import digests, sha256
+from workflow_scripts.evidence.tables import read_facts, read_table
+from workflow_scripts.planning.paths import Paths
+from workflow_scripts.planning.plan import Plan
+from workflow_scripts.recipes.canonical import fingerprint
+
+MANIFEST = "manifest.json"
+MOST = 20_000_000  # bytes of an archive
+KINDS = {"metrics": "metrics", "curve": "path", "points": "plane_points"}  # of tables, by the stem of their file
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A table that a plan asks for.
+
+    file : below the folder of results, as below the archive. id : fingerprint of its recipe. names : of declarations.
+    """
+
+    file: str
+    id: str
+    kind: str
+    names: tuple[str, ...]
+    data: str
+
+
+@dataclass
+class Change:
+    """What adding to an archive did, by file; `left` are tables that it has already with other numbers."""
+
+    added: list[str] = field(default_factory=list)
+    same: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    unasked: list[str] = field(default_factory=list)
+
+
+def wanted(plan: Plan) -> list[Wanted]:
+    """Every table that the declarations ask for at the plan's scale, sensitivities included."""
+    found = []
+    for id, run in plan.runs.items():
+        found.append(Wanted(f"runs/{id}/metrics.parquet", id, "run", tuple(run.names), run.recipe["data"]))
+    for id, each in plan.analyses.items():
+        for table in plan.paths.tables(each.kind, id).values():
+            file = f"{each.kind}/{id}/{Path(table).name}"
+            found.append(Wanted(file, id, each.kind, (each.name,), each.data))
+    return found
+
+
+def read_manifest(folder: Path) -> dict:
+    """The manifest of an archive; an empty one where there is none.
+
+    Raises
+    ------
+    InputError : it is damaged.
+    """
+    path = folder / MANIFEST
+    if not path.exists():
+        return {"tables": {}, "data": {}}
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        return {"tables": dict(manifest["tables"]), "data": dict(manifest["data"])}
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is no manifest of an archive ({error}); restore it with git checkout") from None
+
+
+def verify(folder: Path) -> dict:
+    """The manifest, once every table is as it says and nothing lies beside them.
+
+    Raises
+    ------
+    InputError : with every table that is missing, changed, or not in the manifest, told together.
+    """
+    manifest = read_manifest(folder)
+    problems = []
+    for file, entry in manifest["tables"].items():
+        path = folder / file
+        if not path.is_file():
+            problems.append(f"{path} is missing")
+        elif sha256(path) != entry["sha256"]:
+            problems.append(f"{path} is not what was archived: its checksum differs")
+    here = {path.relative_to(folder).as_posix() for path in folder.rglob("*.parquet")}
+    problems += [f"{folder / file} is not in {MANIFEST}" for file in sorted(here - manifest["tables"].keys())]
+    if problems:
+        raise InputError.together(f"The archive {folder} is damaged; restore it with git checkout", problems)
+    return manifest
+
+
+def add(plan: Plan, results: Path, folder: Path, gaps: Mapping[str, str], replace: bool = False) -> Change:
+    """Add to an archive what the plan asks for and the results have.
+
+    Parameters
+    ----------
+    folder : archive/<scale>.
+    gaps : by data set, what is known to differ from its publisher's; needed once for each.
+    replace : whether a table of the same recipe with other numbers takes the place of the one that is there.
+
+    Raises
+    ------
+    InputError : the archive is damaged or would be too large, a table is of another recipe, or nobody has said what is
+        known of a data set. Nothing is changed then.
+    """
+    manifest, asked = verify(folder), wanted(plan)
+    change, entries = Change(), {}
+    problems = []
+    for table in asked:
+        source, before = results / table.file, manifest["tables"].get(table.file)
+        if not source.exists():
+            (change.same if before else change.missing).append(table.file)
+            continue
+        digest = sha256(source)
+        if before and (before["sha256"] == digest or not replace):
+            (change.same if before["sha256"] == digest else change.left).append(table.file)
+            continue
+        try:
+            entries[table.file] = _entry(table, source, results, digest)
+        except InputError as error:
+            problems.append(str(error))
+    change.added = list(entries)
+    change.unasked = sorted(manifest["tables"].keys() - {table.file for table in asked})
+    data = _data(plan.paths, manifest["data"], {entries[file]["data"] for file in entries}, gaps)
+    problems += data.problems
+    size = sum(entry["bytes"] for entry in {**manifest["tables"], **entries}.values())
+    if size > MOST:
+        problems.append(f"{folder} would hold {size / 1e6:.1f} MB; more than {MOST / 1e6:.0f} MB are too much for git")
+    if problems:
+        raise InputError.together(f"Nothing was added to {folder}", problems)
+    for file in entries:
+        with whole_file(folder / file) as temporary:
+            shutil.copyfile(results / file, temporary)
+    tables = {**manifest["tables"], **entries}
+    if entries or data.described != manifest["data"]:
+        _write(folder, tables, data.described)
+    return change
+
+
+def prune(plan: Plan, folder: Path) -> list[str]:
+    """Remove what no declaration asks for any more; the files that were removed."""
+    manifest = verify(folder)
+    gone = sorted(manifest["tables"].keys() - {table.file for table in wanted(plan)})
+    for file in gone:
+        (folder / file).unlink()
+        parent = (folder / file).parent
+        if not any(parent.iterdir()):
+            parent.rmdir()
+    if gone:
+        _write(folder, {f: e for f, e in manifest["tables"].items() if f not in gone}, manifest["data"])
+    return gone
+
+
+def _write(folder: Path, tables: Mapping[str, dict], data: Mapping[str, dict]) -> None:
+    """The manifest, sorted, a line for each table: a new table is one new line of a diff."""
+    lines = [f"  {json.dumps(file)}: {json.dumps(tables[file], sort_keys=True)}" for file in sorted(tables)]
+    sets = [
+        f"  {json.dumps(name)}: {json.dumps(data[name], sort_keys=True, ensure_ascii=False)}" for name in sorted(data)
+    ]
+    write_text(
+        folder / MANIFEST,
+        '{"data": {\n' + ",\n".join(sets) + '\n},\n"tables": {\n' + ",\n".join(lines) + "\n}}\n",
+    )
+
+
+def _entry(table: Wanted, source: Path, results: Path, digest: str) -> dict:
+    """What the manifest says of a table that is as it should be."""
+    stem = Path(table.file).stem
+    status, made = read_facts(source)
+    read_table(source, KINDS.get(stem, stem))
+    of = fingerprint(made["recipe"]) if "recipe" in made else "an unknown recipe"
+    if of != table.id:
+        raise InputError(f"{source} was made from {of} and not from {table.id}, which {table.names[0]} asks for")
+    return {
+        "sha256": digest,
+        "bytes": source.stat().st_size,
+        "id": table.id,
+        "kind": table.kind,
+        "names": list(table.names),
+        "state": status["state"],
+        "commit": made["git"]["commit"],
+        "dirty": made["git"]["dirty"],
+        "data": made["data"],
+        "device": made["device"],
+        "seconds": _seconds(table, made, results),
+        "time": made["time"],
+    }
+
+
+def _seconds(table: Wanted, made: Mapping, results: Path) -> float | None:
+    """How long it took: a training says so itself, an analysis was timed by the workflow."""
+    if "seconds" in made:
+        return round(made["seconds"], 1)
+    timed = results / "logs" / table.kind / f"{table.id}.benchmark.tsv"
+    if not timed.exists():
+        return None
+    with timed.open(encoding="utf-8", newline="") as file:
+        return round(float(next(csv.DictReader(file, delimiter="\t"))["s"]), 1)
+
+
+@dataclass(frozen=True)
+class _Data:
+    described: dict[str, dict]
+    problems: list[str]
+
+
+def _data(paths: Paths, before: Mapping[str, dict], used: set[str], gaps: Mapping[str, str]) -> _Data:
+    """What is known of the data sets; one that was made smaller has the gaps of the one that it was made from."""
+    described, problems = dict(before), []
+    for name in sorted(used | before.keys()):
+        origin = name.partition("-")[0]
+        known = gaps.get(origin, before.get(name, {}).get("gaps"))
+        if known is None:
+            problems.append(
+                f"nobody has said what is known to differ of {origin} from its publisher's: "
+                f'--gaps {origin}="none known", or what it is'
+            )
+            continue
+        checksums = digests(paths.dataset(name).parent) if paths.dataset(name).exists() else None
+        described[name] = {"gaps": known, "sha256": checksums or before.get(name, {}).get("sha256")}
+    return _Data(described, problems)
+
+
+def entries(folder: Path) -> Iterator[dict]:
+    """The manifest's tables, each with its file."""
+    for file, entry in read_manifest(folder)["tables"].items():
+        yield {"file": file, **entry}
