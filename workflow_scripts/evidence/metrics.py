@@ -52,7 +52,7 @@ METRICS: dict[str, Metric] = {
         Metric("accuracy", "accuracy", "%", "max", of_mean=percent),
         Metric("top5_accuracy", "top-5 accuracy", "%", "max", of_mean=percent),
         Metric("learning_rate", "learning rate", "", "", splits=("train",)),
-        # Of text: a loss is a mean over target tokens, in nats; without label smoothing its exponential is the perplexity.
+        # Of text, where a loss is a mean over target tokens; the perplexity is of the loss without label smoothing.
         Metric("perplexity", "perplexity", "", "min", of_mean=exponential),
         Metric("masked_loss", "loss of the masked tokens", "nats", "min", 4),
         Metric("masked_accuracy", "accuracy on masked tokens", "%", "max", of_mean=percent),

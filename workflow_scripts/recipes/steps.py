@@ -6,7 +6,7 @@ from typing import Any
 
 
 def updates_per_epoch(recipe: Mapping[str, Any]) -> int:
-    """Of images, `samples_per_epoch` in batches of `batch_size`, the last of which may be smaller; text says it itself."""
+    """Of images, as many batches as `samples_per_epoch` fill, the last of them perhaps in part; text says it itself."""
     if "updates_per_epoch" in recipe:
         return recipe["updates_per_epoch"]
     return math.ceil(recipe["samples_per_epoch"] / recipe["batch_size"])

@@ -29,7 +29,8 @@ class EpochLog:
             return
         seconds = max(time.monotonic() - self.started, 1e-9)
         each = seconds / (number - self.done)
-        say(f"{self.name} epoch {number}/{self.epochs}: {facts}, {each:.3g} s an epoch, {(self.epochs - number) * each:.0f} s left")
+        left = (self.epochs - number) * each
+        say(f"{self.name} epoch {number}/{self.epochs}: {facts}, {each:.3g} s an epoch, {left:.0f} s left")
         self.bar.update(1)
         if number == self.epochs:
             self.bar.close()

@@ -51,7 +51,7 @@ class Processes:
         return loss / total if self.alone else loss * (self.count / total)
 
     def gradients(self, network: "nn.Module", is_last: bool) -> contextlib.AbstractContextManager:
-        """Within, a backward pass adds to the gradients; that of an update's last batch averages them over processes."""
+        """Within, a backward pass adds up gradients; an update's last one also averages them over processes."""
         return contextlib.nullcontext() if self.alone or is_last else network.no_sync()
 
     def parallel(self, model: "nn.Module", device: "torch.device") -> "nn.Module":

@@ -1,7 +1,7 @@
 """The seam between the engine and what is trained.
 
-A task yields updates, each of one batch or of several whose gradients add up; gives the loss of a batch as a sum and the
-engine divides by the items of the whole update, over all of its batches and processes. So token normalisation,
+A task yields updates, each of one batch or of several whose gradients add up. It gives the loss of a batch as a sum;
+the engine divides by the items of the whole update, over all of its batches and processes. So token normalisation,
 accumulation and distributed training share one path.
 """
 
@@ -21,7 +21,7 @@ from workflow_scripts.runtime.processes import Processes
 class Batch(NamedTuple):
     """What a process computes on at once.
 
-    inputs : what the task's loss needs, on the device. size : items that the loss is a sum over (images, target tokens).
+    inputs : what the loss needs, on the device. size : items that the loss is a sum over, such as images or tokens.
     """
 
     inputs: tuple[Any, ...]

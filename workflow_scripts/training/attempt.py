@@ -1,4 +1,4 @@
-"""One attempt at a training, from its beginning or a snapshot to its end or divergence, and everything that it writes."""
+"""One attempt at a training, from its beginning or a snapshot to its end or divergence, and all that it writes."""
 
 import time
 from dataclasses import replace

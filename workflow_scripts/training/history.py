@@ -51,8 +51,10 @@ class History:
         long = wide.melt(["step", "epoch"], names, "place", "value")
         long = long[long.place.str.startswith("train ") | long.value.notna()]
         places = long.place.str.split(" ", n=1, expand=True)
-        long = long.assign(run=run, split=places[0], metric=places[1]) if len(long) else long.assign(
-            run=run, split="", metric=""
+        long = (
+            long.assign(run=run, split=places[0], metric=places[1])
+            if len(long)
+            else long.assign(run=run, split="", metric="")
         )
         return long[["run", "step", "epoch", "split", "metric", "value"]].reset_index(drop=True)
 
@@ -65,5 +67,7 @@ class History:
             if value != value or name == "learning_rate":
                 continue
             if name == "loss" if split == "train" else name != "loss" and len(said) < 2:
-                said.append(f"{split} {metric.label} {value:.{metric.decimals}f}{f' {metric.unit}' * (metric.unit == '%')}")
+                said.append(
+                    f"{split} {metric.label} {value:.{metric.decimals}f}{f' {metric.unit}' * (metric.unit == '%')}"
+                )
         return ", ".join(said)

@@ -112,7 +112,9 @@ class Trainer:
 
         if source is not None and divergence([source]):
             what = "teacher" if name_of(job.recipe) == "distillation" else "pre-training"
-            self._conclude(store, job, History({}), Facts(diverged={"step": 0, "epoch": 0.0, "reason": f"its {what} diverged"}))
+            self._conclude(
+                store, job, History({}), Facts(diverged={"step": 0, "epoch": 0.0, "reason": f"its {what} diverged"})
+            )
             return
         self.has_trained = True
         snapshot = Snapshot.of(store)

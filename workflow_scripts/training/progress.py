@@ -29,7 +29,9 @@ class Within:
 
     def tensors(self) -> dict[str, Tensor]:
         """As named tensors."""
-        states = {f"pending.{label}.{step}.{name}": t for label, step, state in self.pending for name, t in state.items()}
+        states = {
+            f"pending.{label}.{step}.{name}": t for label, step, state in self.pending for name, t in state.items()
+        }
         meter = {f"meter.{name}": tensor for name, tensor in self.meter.tensors().items()}
         return {**states, **meter, **{f"randomness.{name}": tensor for name, tensor in self.randomness.items()}}
 
