@@ -156,7 +156,11 @@ def test_plane_shows_its_points_and_counts_the_iterates_beyond_it(tmp_path):
     rows = values[values["series"] == "iterate"]
     assert np.array_equal(iterates.get_offsets(), rows[["x", "y"]].to_numpy())
     assert np.array_equal(iterates.get_array(), rows["epoch"])
-    assert "1 of 3 iterates lie outside" in ax.get_xlabel()
+    assert "1 of 3 iterates are outside of the part shown" in ax.get_xlabel()
+    assert "distance of the iterates from the plane: 2.5 to 2.5, median 2.5" in ax.get_xlabel()
+    (path,) = [line for line in ax.lines if line.get_gid() == "path"]
+    assert path.get_xydata().tolist() == [[1, 1], [2, 2], [3, 1]]
+    assert iterates.get_clim() == (0, 100)  # the third, of epoch 900, is not seen
     assert [text.get_text() for text in ax.texts] == ["$w_{70}$", "$w_{150}$", "θ = $w_{70-150}$"]
     assert ax.get_xlim() == (0, 4) and ax.get_ylim() == (0, 3) and ax.get_aspect() == 1
 
@@ -177,13 +181,15 @@ def test_similarity_map_and_difference(tmp_path):
     write_similarity(tmp_path, "b", 0.5)
     one, two = ({"kind": "similarity_map", "table": f"{name}.parquet"} for name in "ab")
     _, axes, values = drawn(tmp_path, one, two, {**one, "minus": "b.parquet"})
-    grids = [np.asarray(ax.images[0].get_array()) for ax in axes]
+    maps = [next(part for part in ax.collections if part.get_gid()) for ax in axes]
+    grids = [np.asarray(part.get_array()).reshape(4, 4) for part in maps]
     assert np.allclose(grids[2], np.abs(grids[0] - grids[1])) and grids[0][1, 1] == 0.8
     for number, grid in enumerate(grids, 1):
         assert np.allclose(values.loc[values["panel"] == number, "similarity"], grid.ravel())
     assert "mean 0.44, floor for independent data 0.10" in axes[0].get_xlabel()
-    assert [label.get_text() for label in axes[0].get_yticklabels()] == ["op0", "op1", "op2", "op3"]
-    assert [ax.images[0].get_clim() for ax in axes[:2]] == [(0, 1), (0, 1)]
+    assert [label.get_text() for label in axes[0].get_yticklabels()] == ["0 op0", "1 op1", "2 op2", "3 op3"]
+    assert [part.get_clim() for part in maps] == [(0, 1), (0, 1), (0, pytest.approx(0.3))]
+    assert axes[0].get_ylim()[0] > axes[0].get_ylim()[1]  # the first layer on top
 
 
 def test_maps_of_other_layers_are_not_subtracted(tmp_path):
@@ -202,7 +208,8 @@ def test_similarity_diagonal_with_its_floor(tmp_path):
 
 def test_embedding_joins_each_bend_to_its_modes_and_tells_of_a_mode_that_diverged(tmp_path):
     write_embedding(tmp_path, "e", DIVERGED)
-    _, (ax,), values = drawn(tmp_path, {"kind": "embedding", "table": "e.parquet", "labels": {"G": "mode G"}})
+    panel = {"kind": "embedding", "table": "e.parquet", "labels": {"G": "mode G"}, "lines": [["G", "GA", "A"]]}
+    _, (ax,), values = drawn(tmp_path, panel)
     (joined,) = ax.lines
     assert joined.get_xydata().tolist() == [[0, 0], [2, 3], [4, 0]]
     assert values.loc[values["name"] == "GA", ["from_mode", "to_mode"]].values.tolist() == [["G", "A"]]

@@ -67,12 +67,12 @@ NAMES = tuple(MODELS)
 
 
 def is_own(name: str) -> bool:
-    """Whether a name is "package.module:function", a model of one's own."""
+    """Whether a name is "package.module:function", a custom model."""
     return OWN_MODEL.fullmatch(name) is not None
 
 
 def options(name: str) -> dict[str, Option]:
-    """The options of a model by name; those of a model of one's own are known to its function alone, so none here.
+    """The options of a model by name; those of a custom model are known to its function alone, so none here.
 
     Raises
     ------

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from workflow_scripts.evidence.metrics import METRICS
 from workflow_scripts.runtime.processes import Processes
 from workflow_scripts.tasks.base import Batch, Loss, Reading
 
@@ -66,8 +65,7 @@ class ImageMeter:
             minimum = processes.minimum(facts.new_tensor(bads))
             (loss, correct, count), (bad, whole) = total.tolist(), minimum.tolist()
             bad = None if bad == NEVER else int(bad)
-        accuracy = METRICS["accuracy"].of_mean(correct / count)
-        return Reading({"loss": loss / count, "accuracy": accuracy}, bad, bool(whole))
+        return Reading({"loss": loss / count, "accuracy": 100.0 * correct / count}, bad, bool(whole))
 
     def _update_of(self, image: float) -> int | None:
         return None if image >= NEVER else bisect.bisect(list(itertools.accumulate(self.sizes)), image)
