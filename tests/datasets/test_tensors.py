@@ -73,6 +73,13 @@ def test_tensors_that_do_not_fit_are_told(given, told):
         from_tensors(*given)
 
 
+def test_nothing_to_evaluate_is_told():
+    data = from_tensors(IMAGES, LABELS)
+    data.batches = lambda *_: iter([])
+    with pytest.raises(InputError, match="no images of the split 'train' to evaluate"):
+        evaluate(nn.Flatten(), data, "train")
+
+
 @pytest.mark.parametrize(
     ("asked", "told"),
     [

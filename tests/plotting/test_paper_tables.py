@@ -72,7 +72,8 @@ def spec_of(*rows, columns=COLUMNS, **more):
         "columns": columns,
         "rows": list(rows),
     }
-    return {"id": "p_table_1", "paper": "p", "number": "Table 1", "title": "A title", "scale": "demo", "data": "digits",
+    return {"id": "p_table_1", "paper": "p", "number": "Table 1", "title": "A title",
+            "scale": "demo", "mark": "DEMO: no evidence", "data": "digits",
             "reported": "reported.csv", "table": {**contents, **more}}  # fmt: skip
 
 

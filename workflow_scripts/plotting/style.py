@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,8 +14,6 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-
-from workflow_scripts.plotting.spec import scale_stamp
 
 # Seaborn's colours for every eye, in an order in which neighbours differ most; its yellow is too light for a line.
 _PALETTE = sns.color_palette("colorblind").as_hex()
@@ -127,18 +126,12 @@ def weights_label(label: str) -> str:
     return re.sub(r"^w(\d+(?:-\d+)?)$", r"$w_{\1}$", label)
 
 
-def demo_stamp(figure: Figure, scale: str, data: str | None = None) -> None:
-    """Stamp a figure that is not of the paper's scale, above its panels."""
-    if text := scale_stamp(scale, data):
-        tint = {"boxstyle": "round,pad=0.35", "facecolor": "#FBEEEC", "edgecolor": WARNING, "linewidth": 0.6}
-        text = text if figure.get_figwidth() > 4.8 else text.replace(": ", ":\n")
-        figure.set_figheight(figure.get_figheight() + 0.12 * (2 + text.count("\n")))
-        figure.suptitle(
-            text,
-            x=1 - 0.07 / figure.get_figwidth(),
-            ha="right",
-            fontsize=7,
-            fontweight="bold",
-            color=WARNING,
-            bbox=tint,
-        )
+def mark_scale(figure: Figure, mark: str) -> None:
+    """Say of a figure that is not of the paper's scale what it is, above its panels."""
+    if not mark:
+        return
+    box = {"boxstyle": "round,pad=0.35", "facecolor": "#FBEEEC", "edgecolor": WARNING, "linewidth": 0.6}
+    text = mark if figure.get_figwidth() > 4.8 else textwrap.fill(mark, 34)
+    figure.set_figheight(figure.get_figheight() + 0.12 * (2 + text.count("\n")))
+    place = 1 - 0.07 / figure.get_figwidth()
+    figure.suptitle(text, x=place, ha="right", fontsize=7, fontweight="bold", color=WARNING, bbox=box)
