@@ -23,6 +23,8 @@ ENVS = Path(__file__).parent
 REQUIREMENTS = "requirements.txt"  # in the wheelhouse: what `make env WHEELHOUSE=...` installs
 NOT_FOR_RUNNING = ("# The site", "# For people", "# Tests and style")  # sections of requirements.in
 SYSTEM_TORCH = {"torch", "torchvision"}
+# Of ipykernel and IPython, which run without: a debugger and completion, for people alone.
+FOR_PEOPLE = {"debugpy", "jedi"}
 GLIBC = range(39, 16, -1)  # of the manylinux tags that pip is told to take, newest first
 
 
@@ -33,13 +35,16 @@ def main() -> None:
     parser.add_argument("--python", default=f"{sys.version_info[0]}.{sys.version_info[1]}", help="such as 3.12")
     parser.add_argument("--machine", default="x86_64", help="x86_64 or aarch64, with Linux")
     parser.add_argument("--system-torch", action="store_true", help="leave torch, torchvision and CUDA out")
+    parser.add_argument("--extra-index-url", help="where PyTorch's CPU wheels come from")
     parser.add_argument("--everything", action="store_true", help="also what the site, tests and people need")
     parser.add_argument("--installed", type=Path, help="what the machine has, as `pip freeze` or by name, a line each")
     arguments = parser.parse_args()
-    target = Target(arguments.python, arguments.machine)
+    target = Target(arguments.python, arguments.machine, arguments.extra_index_url)
     present = read_installed(arguments.installed) if arguments.installed else {}
     if arguments.system_torch:
         present |= dict.fromkeys(SYSTEM_TORCH)
+    if not arguments.everything:
+        present |= dict.fromkeys(FOR_PEOPLE)
     wheels = collect(arguments.into, read_lock(arguments.lock), roots(arguments.everything), target, present)
     lines = [f"{name}=={version} --hash=sha256:{sha256(path)}" for name, version, path in wheels]
     about = f"# For Python {arguments.python} on Linux, {arguments.machine}; made by `make wheelhouse`.\n"
@@ -51,8 +56,8 @@ def main() -> None:
 class Target:
     """The machine that the wheels are for."""
 
-    def __init__(self, python: str, machine: str):
-        self.python, self.machine = python, machine
+    def __init__(self, python: str, machine: str, extra_index: str | None):
+        self.python, self.machine, self.extra_index = python, machine, extra_index
         self.environment = default_environment() | {
             "python_version": python,
             "python_full_version": f"{python}.0",
@@ -72,7 +77,8 @@ class Target:
     def pip_options(self) -> list[str]:
         tags = [f"manylinux_2_{minor}_{self.machine}" for minor in GLIBC] + [f"manylinux2014_{self.machine}"]
         platforms = [option for tag in tags for option in ("--platform", tag)]
-        return ["--python-version", self.python, "--implementation", "cp", "--only-binary=:all:", *platforms]
+        index = ["--extra-index-url", self.extra_index] if self.extra_index else []
+        return ["--python-version", self.python, "--implementation", "cp", "--only-binary=:all:", *platforms, *index]
 
 
 def read_lock(path: Path) -> dict[str, list[tuple[Requirement, list[str]]]]:
