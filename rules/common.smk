@@ -14,6 +14,8 @@ from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import write_text
 from workflow_scripts.datasets.images.pictures import SPLITS, is_picture_folder
 from workflow_scripts.datasets.description import CHECKSUMS
+from workflow_scripts.datasets.text.corpora import source_files
+from workflow_scripts.datasets.text.settings import FORMS, PLAIN_VOCABULARY, VOCABULARY
 from workflow_scripts.runtime.lease import devices as gpus
 from workflow_scripts.planning.declarations import with_numbers
 from workflow_scripts.planning.plan import make_plan
@@ -132,12 +134,26 @@ def source_of(wildcards) -> list[str]:
 
 
 def contents_of(wildcards) -> list[str]:
-    """What tells that a source has changed: the checksums of arrays, the folders of pictures."""
-    return [
-        str(Path(folder) / part)
-        for folder in source_of(wildcards)
-        for part in (SPLITS.values() if is_picture_folder(Path(folder)) else [CHECKSUMS])
-    ]
+    """What tells that a source has changed: the checksums of arrays, the folders of pictures, the files of text."""
+    info = PLAN.scale.info(wildcards.data)
+    found = []
+    for folder in map(Path, source_of(wildcards)):
+        if info.form in FORMS:
+            found += source_files(info, folder)
+        else:
+            found += [folder / part for part in (SPLITS.values() if is_picture_folder(folder) else [CHECKSUMS])]
+    return [str(path) for path in found]
+
+
+def vocabulary_of(wildcards) -> list[str]:
+    """The prepared text, or the file in a BERT checkpoint, whose word pieces a text data set takes; where it takes some."""
+    name = getattr(PLAN.scale.info(wildcards.data), "vocabulary", "")
+    if not name:
+        return []
+    if (info := PLAN.scale.info(name)) and info.form in FORMS:
+        return [str(PATHS.dataset(name))]
+    folder = Path(config["data"]["sources"].get(name, ""))
+    return [str(folder / file) for file in (VOCABULARY, PLAIN_VOCABULARY) if name and (folder / file).is_file()][:1]
 
 
 def cores_for(data: str, processes: int = 1) -> int:

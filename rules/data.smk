@@ -1,6 +1,7 @@
 # Prepare each data set once, in one memory-mappable form that every run shares.
 #
-# INPUT: nothing, or the directory that config.yaml's data.sources names.
+# INPUT: nothing, or the directory that config.yaml's data.sources names; for text whose word pieces are those of another
+#        data set or of a BERT checkpoint, these.
 #        A smaller data set, such as cifar10-16px-10000, is derived from the prepared one.
 # OUTPUT: data/<name>/dataset.json, beside the arrays that it describes and whose checksums it holds, or beside the listing
 #         of pictures, which stay where they are.
@@ -8,7 +9,8 @@
 
 rule prepare_data:
     input:
-        contents_of,
+        contents=contents_of,
+        vocabulary=vocabulary_of,
     output:
         PATHS.dataset("{data}"),
     log:
@@ -22,9 +24,10 @@ rule prepare_data:
         runtime="30m",
     params:
         source=lambda wildcards: [f"--source={folder}" for folder in source_of(wildcards)],
+        vocabulary=lambda wildcards: [f"--vocabulary={Path(file).parent}" for file in vocabulary_of(wildcards)],
     shell:
         'python -m workflow_scripts.stages.prepare_data {wildcards.data:q} --out "$(dirname {output:q})"'
-        " {params.source:q} > {log:q} 2>&1"
+        " {params.source:q} {params.vocabulary:q} > {log:q} 2>&1"
 
 
 rule derive_data:

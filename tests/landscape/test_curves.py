@@ -1,6 +1,7 @@
 """Curves between modes: their coefficients, their lengths, and the training of their bends."""
 
 import copy
+import functools
 
 import numpy as np
 import pytest
@@ -22,7 +23,6 @@ from workflow_scripts.landscape.curves import (
     coefficients,
     evaluate_curve,
     point,
-    statistics,
     straight,
 )
 from workflow_scripts.landscape.flat import FlatModel
@@ -109,16 +109,63 @@ def test_a_chain_is_as_long_as_its_sides():
     assert arc_length(control_points)[[0, 30, 60]] == pytest.approx([0.0, 3.0, 7.0])
 
 
-def test_statistics_weigh_by_arc_length():
-    found = statistics(np.array([1.0, 3.0, 5.0]), np.array([0.0, 1.0, 4.0]))
-    assert found == {"min": 1.0, "max": 5.0, "mean": 3.0, "integral": (2.0 * 1 + 4.0 * 3) / 4, "length": 4.0}
-
-
 def test_what_is_no_curve_is_refused():
     with pytest.raises(InputError, match="no curve called 'spline'; choose one of polygonal, bezier"):
         point(torch.zeros(3, 2), 0.5, "spline")
-    with pytest.raises(InputError, match="its end points are the same weights; give two different modes"):
-        statistics(np.ones(61), arc_length(torch.ones(3, 5)))
+    for t in (-0.01, 1.5, np.nan, np.array([0.0, 1.1])):
+        with pytest.raises(InputError, match="points for t from 0 to 1, not for"):
+            point(torch.zeros(3, 2), t)
+    for wrong in (np.zeros((3, 2)), torch.zeros(3), torch.zeros(0, 2)):
+        with pytest.raises(InputError, match=r"control points must be a torch\.Tensor \(k, D\), not"):
+            arc_length(wrong)
+    with pytest.raises(InputError, match="number of control points is 1; it must be a whole number of at least 2"):
+        point(torch.zeros(1, 2), 0.5)
+    with pytest.raises(InputError, match="ends of a curve have 3 and 4 weights; give two modes of one network"):
+        straight(torch.zeros(3), torch.zeros(4), 1)
+    with pytest.raises(InputError, match=r"start of a curve must be a torch\.Tensor \(D,\), not numpy\.ndarray"):
+        straight(np.zeros(3), torch.zeros(3), 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"bends": 0}, "number of bends of a curve is 0; it must be a whole number of at least 1"),
+        ({"epochs": 0}, "number of epochs of a curve is 0"),
+        ({"momentum": 1.0}, r"momentum of a curve's training is 1\.0; it must be a finite number, at least 0, below 1"),
+        ({"weight_decay": -1e-4}, r"weight decay of a curve's training is -0\.0001"),
+        ({"lr": -0.1}, "rate"),
+        ({"kind": "spline"}, "no curve called 'spline'"),
+    ],
+)
+def test_a_training_that_makes_no_sense_is_refused(change, told):
+    with pytest.raises(InputError, match=told):
+        curve_recipe(**change)
+
+
+def test_a_curve_between_ends_that_are_none_is_refused():
+    flat = FlatModel(conv_net())
+    start, end = flat.weights.clone(), flat.weights + 1
+    images = torch.randn(4, 1, 4, 4), torch.zeros(4, dtype=torch.int64)
+    once = iter([images])
+    train = functools.partial(train_curve, recipe=curve_recipe(epochs=2), seed=0, save_epochs=[2])
+    with pytest.raises(InputError, match="ends of the curve are the same weights; give two different modes"):
+        train(flat, start, start.clone(), lambda epoch: [images])
+    with pytest.raises(InputError, match=r"ends have 5 weights and the network \d+"):
+        train(flat, torch.zeros(5), torch.ones(5), lambda epoch: [images])
+    with pytest.raises(InputError, match=r"epoch 2 of the curve has no minibatches; .* made anew each time"):
+        train(flat, start, end, lambda epoch: once)
+
+
+def test_what_is_no_point_of_weight_space_is_refused():
+    flat = FlatModel(conv_net())
+    with pytest.raises(InputError, match=r"is a torch\.Tensor of shape \(\d+,\), not numpy\.ndarray of shape \(3,\)"):
+        flat.set(np.zeros(3))
+    with pytest.raises(InputError, match=r"not torch\.Tensor of shape \(1,\)"):
+        flat.set(torch.zeros(1))
+    with pytest.raises(InputError, match="Flatten has none"):
+        FlatModel(nn.Flatten())
+    with pytest.raises(InputError, match=r"not of collections.OrderedDict"):
+        FlatModel(conv_net().state_dict())
 
 
 # ---------------------------------------------------------------------------------------------------------------------

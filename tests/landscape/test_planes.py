@@ -150,3 +150,15 @@ def test_only_the_splits_asked_for_are_evaluated_and_no_points_give_an_empty_tab
     table = evaluate_points(flat, [flat.weights.clone()], tiny_data, splits=["test"])
     assert table[["point", "split"]].values.tolist() == [[0, "test"]]
     assert evaluate_points(flat, [], tiny_data).empty
+
+
+def test_points_and_grids_that_make_no_sense_are_refused():
+    plane = Plane.through(*torch.eye(3))
+    with pytest.raises(InputError, match=r"point of a plane must be a torch\.Tensor \(D,\), not numpy\.ndarray"):
+        Plane.through(*np.eye(3))
+    with pytest.raises(InputError, match="point to project has 2 weights, but those of the plane 3"):
+        plane.project(torch.zeros(2))
+    with pytest.raises(InputError, match="number of points on a side of the grid is 1"):
+        plane.grid(1)
+    with pytest.raises(InputError, match=r"margin of the grid is -0\.2; it must be a finite number, at least 0"):
+        plane.grid(3, -0.2)

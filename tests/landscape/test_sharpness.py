@@ -240,6 +240,22 @@ def test_logits_that_are_no_numbers_choose_no_class():
     assert math.isnan(found.loss) and math.isnan(found.accuracy) and math.isnan(found.top5_accuracy)
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"epsilon": -0.01}, r"epsilon, the size of the box, is -0\.01; it must be a finite number, above 0"),
+        ({"steps": 0}, "number of steps of the ascent is 0; it must be a whole number of at least 1"),
+        ({"learning_rate": -1e-3}, r"learning rate of the ascent is -0\.001"),
+        ({"learning_rate": math.nan}, "learning rate of the ascent is nan"),
+        ({"momentum": 1.0}, r"momentum of the ascent is 1\.0; .* at least 0, below 1"),
+        ({"batch_size": 0}, "batch size is 0"),
+    ],
+)
+def test_settings_that_make_no_sense_are_told(options, told):
+    with pytest.raises(InputError, match=told):
+        measure(Chosen([1.0], lambda w: 1 + w[0]), **options)
+
+
 def test_a_minimum_that_is_not_finite_is_recorded():
     result = measure(Chosen([math.nan], lambda w: 1 + w[0]))
     assert math.isnan(result.sharpness)

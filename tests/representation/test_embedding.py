@@ -57,3 +57,12 @@ def test_bad_vectors_are_told(vectors):
     vectors[4, 7] = np.nan
     with pytest.raises(InputError, match="the weights of 'mode-4' hold NaN or infinity: it diverged; leave it out"):
         embed(vectors, NAMES)
+
+
+@pytest.mark.parametrize(
+    ("odd", "told"),
+    [(np.zeros((3, 2)), r"numpy\.ndarray of shape \(3, 2\)"), ([], r"shape \(0,\)"), (np.array(["a"]), "a vector")],
+)
+def test_what_is_no_vector_is_told(odd, told):
+    with pytest.raises(InputError, match=rf"weights of 'odd' must be a vector \(D,\) of numbers.*{told}|{told}"):
+        embed([np.zeros(3), np.ones(3), odd], ["a", "b", "odd"], perplexity=1)

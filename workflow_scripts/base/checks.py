@@ -18,16 +18,24 @@ def whole_number(name: str, value: Any, least: int = 1) -> None:
         raise InputError(f"{name} is {value!r}; it must be a whole number of at least {least}")
 
 
-def number(name: str, value: Any, low: float = -math.inf, high: float = math.inf, above: float = -math.inf) -> None:
-    """Check that a value is a finite number with low <= value <= high and value > above.
+def number(
+    name: str,
+    value: Any,
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    above: float = -math.inf,
+    below: float = math.inf,
+) -> None:
+    """Check that a value is a finite number with low <= value <= high and above < value < below.
 
     Raises
     ------
     InputError : it is not.
     """
     accepted = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
-    if not accepted or not low <= value <= high or value <= above:
-        bounds = {"above": above, "at least": low, "at most": high}
+    if not accepted or not low <= value <= high or not above < value < below:
+        bounds = {"above": above, "at least": low, "at most": high, "below": below}
         told = "".join(f", {word} {bound:g}" for word, bound in bounds.items() if math.isfinite(bound))
         raise InputError(f"{name} is {value!r}; it must be a finite number{told}")
 

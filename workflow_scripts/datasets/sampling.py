@@ -6,10 +6,14 @@ Where that is the whole set (the paper's scale) an epoch is one permutation, as 
 """
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from workflow_scripts.base.checks import whole_number
+from workflow_scripts.base.errors import InputError
 
 
 def generator(*key: object) -> torch.Generator:
@@ -44,6 +48,37 @@ class Share:
 
 
 WHOLE = Share()
+
+
+def check_batches(batch_size: int, limit: int | None) -> None:
+    """Check what `TrainingData.batches` is asked for.
+
+    Raises
+    ------
+    InputError : a size makes no sense.
+    """
+    whole_number("the batch size", batch_size)
+    if limit is not None:
+        whole_number("the number of images", limit)
+
+
+def check_epoch(epoch: int, batch_size: int, samples: int, side: int | None) -> None:
+    """Check what `TrainingData.epoch_batches` is asked for.
+
+    Raises
+    ------
+    InputError : a size makes no sense, or the epoch has no number from 1 on.
+    """
+    whole_number("the epoch", epoch)
+    whole_number("the batch size", batch_size)
+    whole_number("the number of images in an epoch", samples)
+    if side is not None:
+        whole_number("the size of images", side)
+
+
+def no_split(split: str, splits: Iterable[str]) -> InputError:
+    """What to raise where a data set has no split of this name."""
+    return InputError(f"the data set has no images of the split {split!r}, only of {' and '.join(splits)}")
 
 
 def positions(samples: int, batch_size: int, share: Share) -> tuple[Tensor, list[int]]:

@@ -8,16 +8,22 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from workflow_scripts.base.checks import number, whole_number
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.sampling import generator
-from workflow_scripts.landscape.curves import coefficients, point, straight
+from workflow_scripts.landscape.curves import CURVES, coefficients, point, straight
 from workflow_scripts.landscape.flat import FlatModel
 from workflow_scripts.recipes.schedules import learning_rate
 
 
 @dataclass(frozen=True)
 class CurveRecipe:
-    """How a curve is trained; `schedule` is a schedule's declaration, followed epoch by epoch as in Garipov's code."""
+    """How a curve is trained; `schedule` is a schedule's declaration, followed epoch by epoch as in Garipov's code.
+
+    Raises
+    ------
+    InputError : a number makes no sense, no curve is called `kind`, or the schedule has a negative rate.
+    """
 
     kind: str
     bends: int
@@ -25,6 +31,16 @@ class CurveRecipe:
     schedule: dict
     momentum: float
     weight_decay: float
+
+    def __post_init__(self):
+        if self.kind not in CURVES:
+            raise InputError(f"there is no curve called {self.kind!r}; choose one of {', '.join(CURVES)}")
+        whole_number("the number of bends of a curve", self.bends)
+        whole_number("the number of epochs of a curve", self.epochs)
+        number("the momentum of a curve's training", self.momentum, low=0, below=1)
+        number("the weight decay of a curve's training", self.weight_decay, low=0)
+        for epoch in range(1, self.epochs + 1):
+            number(f"the learning rate of a curve's epoch {epoch}", self.rate(epoch), low=0)
 
     def rate(self, epoch: int) -> float:
         """Learning rate of epoch 1, 2, ..."""
@@ -92,12 +108,17 @@ def train_curve(
 
     Raises
     ------
-    InputError : an epoch to save lies outside the training, or the state belongs to another curve.
+    InputError : an epoch to save lies outside the training, the state belongs to another curve, the ends are the same
+        weights or those of another network, or an epoch has no minibatches.
     """
     save_epochs = set(save_epochs)
     if outside := sorted(epoch for epoch in save_epochs if not 0 <= epoch <= recipe.epochs):
         raise InputError(f"epochs {outside} to save lie outside the curve's {recipe.epochs} epochs; leave them out")
     control_points = straight(start, end, recipe.bends)
+    if len(start) != len(flat.weights):
+        raise InputError(f"the ends have {len(start)} weights and the network {len(flat.weights)}; give ends of it")
+    if torch.equal(start, end):
+        raise InputError("the ends of the curve are the same weights; give two different modes")
     bends = control_points[1:-1]
     if state is None:
         saved = {0: bends.clone()} if 0 in save_epochs else {}
@@ -142,6 +163,10 @@ def train_epoch(
         loss = step(flat, control_points, momentum, images, labels, t, recipe, recipe.rate(epoch), autocast)
         loss_sum += loss * len(labels)
         count += len(labels)
+    if not count:
+        raise InputError(
+            f"epoch {epoch} of the curve has no minibatches; give at least one an epoch, made anew each time"
+        )
     return loss_sum.item() / count
 
 

@@ -11,6 +11,7 @@ import torch
 from scipy.special import comb
 from torch import Tensor
 
+from workflow_scripts.base.checks import tensor, whole_number
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.opened import TrainingData
 from workflow_scripts.landscape.flat import FlatModel, evaluate_points
@@ -37,20 +38,40 @@ def coefficients(kind: str, t: float | np.ndarray, k: int) -> np.ndarray:
 
     Raises
     ------
-    InputError : no curve is called `kind`.
+    InputError : no curve is called `kind`, t leaves [0, 1], or there are fewer than two control points.
     """
     if kind not in CURVES:
         raise InputError(f"there is no curve called {kind!r}; choose one of {', '.join(CURVES)}")
+    whole_number("the number of control points", k, 2)
+    outside = [value for value in np.ravel(t) if not 0 <= value <= 1]
+    if outside:
+        raise InputError(f"a curve has points for t from 0 to 1, not for {outside[0]}")
     return CURVES[kind](t, k)
 
 
 def straight(start: Tensor, end: Tensor, bends: int) -> Tensor:
-    """Control points (bends + 2, D) in equal steps from `start` to `end` (D,): either curve is the segment then."""
+    """Control points (bends + 2, D) in equal steps from `start` to `end` (D,): either curve is the segment then.
+
+    Raises
+    ------
+    InputError : the ends are no vectors of one length, or the number of bends is negative.
+    """
+    whole_number("the number of bends", bends, 0)
+    for name, end_point in (("the start", start), ("the end", end)):
+        tensor(f"{name} of a curve", end_point, "(D,)")
+    if len(start) != len(end):
+        raise InputError(f"the ends of a curve have {len(start)} and {len(end)} weights; give two modes of one network")
     return torch.stack([torch.lerp(start, end, i / (bends + 1)) for i in range(bends + 2)])
 
 
 def point(control_points: Tensor, t: float, kind: str = "polygonal", out: Tensor | None = None) -> Tensor:
-    """The curve's point phi(t), (D,), from control points (k, D); exactly an end point at t = 0 and t = 1."""
+    """The curve's point phi(t), (D,), from control points (k, D); exactly an end point at t = 0 and t = 1.
+
+    Raises
+    ------
+    InputError : the control points are no such tensor, or as `coefficients` does.
+    """
+    tensor("the control points", control_points, "(k, D)")
     weights = coefficients(kind, t, len(control_points))
     first, *others = np.flatnonzero(weights)
     out = torch.mul(control_points[first], float(weights[first]), out=out)
@@ -63,37 +84,17 @@ def arc_length(control_points: Tensor, t: np.ndarray = GRID, kind: str = "polygo
     """Length (len(t),), in weight space, of the polyline through the curve's points up to each t; the last is all.
 
     Lengths come from inner products of the control points in float64: no point of the curve is formed.
+
+    Raises
+    ------
+    InputError : as `point` does.
     """
+    tensor("the control points", control_points, "(k, D)")
     sides = control_points[1:].double() - control_points[0].double()
     gram = (sides @ sides.T).cpu().numpy()
     steps = np.diff(coefficients(kind, t, len(control_points))[:, 1:], axis=0)
     squares = np.einsum("ti,ij,tj->t", steps, gram, steps)
     return np.concatenate([[0.0], np.cumsum(np.sqrt(np.maximum(squares, 0.0)))])
-
-
-def statistics(values: np.ndarray, arc: np.ndarray) -> dict[str, float]:
-    """Summary of a quantity along a curve (`eval_curve.py` of Garipov et al. 2018).
-
-    Parameters
-    ----------
-    values : (n,) loss or accuracy at the values of t.
-    arc : (n,) from `arc_length`.
-
-    Returns
-    -------
-    min, max, mean : over the values of t.
-    integral : the trapezoidal integral over arc length, divided by the length: the mean of a uniform walk.
-    length : the length in weight space.
-    """
-    if not arc[-1] > 0.0:
-        raise InputError("the curve has no length: its end points are the same weights; give two different modes")
-    return {
-        "min": float(np.min(values)),
-        "max": float(np.max(values)),
-        "mean": float(np.mean(values)),
-        "integral": float(np.trapezoid(values, arc) / arc[-1]),
-        "length": float(arc[-1]),
-    }
 
 
 def evaluate_curve(

@@ -6,6 +6,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from workflow_scripts.base.checks import described
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.opened import TrainingData
 from workflow_scripts.datasets.sampling import WHOLE, Share
@@ -26,10 +27,18 @@ class FlatModel:
     model : the module.
     weights : (D,) parameters, on the module's device and of its type.
     gradient : (D,) into which `backward()` adds; zero it before.
+
+    Raises
+    ------
+    InputError : it is no module, has no parameters, or has them in several types or on several devices.
     """
 
     def __init__(self, model: nn.Module):
+        if not isinstance(model, nn.Module):
+            raise InputError(f"a point of weight space is that of a torch.nn.Module, not of {described(model)}")
         parameters = dict(model.named_parameters())
+        if not parameters:
+            raise InputError(f"a point of weight space has parameters, and {type(model).__name__} has none")
         if len({(parameter.dtype, parameter.device) for parameter in parameters.values()}) != 1:
             raise InputError("a flat weight vector needs a model whose parameters share one type and one device")
         self.model = model
@@ -47,7 +56,17 @@ class FlatModel:
         return self.model(images)
 
     def set(self, vector: Tensor) -> None:
-        """Move to a point (D,)."""
+        """Move to a point (D,).
+
+        Raises
+        ------
+        InputError : it is no vector of as many weights.
+        """
+        if not isinstance(vector, Tensor) or vector.shape != self.weights.shape:
+            raise InputError(
+                f"a point of this network is a torch.Tensor of shape {tuple(self.weights.shape)}, "
+                f"not {described(vector)}"
+            )
         self.weights.copy_(vector)
 
     def from_state(self, state: Mapping[str, Tensor]) -> Tensor:
@@ -120,6 +139,10 @@ def evaluate_points(
     Returns
     -------
     DataFrame with the columns point (0, 1, ...), split, loss (nats), accuracy (percent).
+
+    Raises
+    ------
+    InputError : a point does not fit the network.
     """
     limits, splits = limits or {}, list(splits)
     kept = KeptBatches(data)

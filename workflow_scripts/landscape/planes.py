@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from workflow_scripts.base.checks import number, tensor, whole_number
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.opened import TrainingData
 from workflow_scripts.landscape.flat import FlatModel, evaluate_points
@@ -46,8 +47,11 @@ class Plane:
 
         Raises
         ------
-        InputError : the points are of different models or not finite, two coincide, or the three lie on one line.
+        InputError : the points are no vectors, of different models or not finite, two coincide, or the three lie on one
+            line.
         """
+        for each in (a, b, c):
+            tensor("a point of a plane", each, "(D,)")
         if len(sizes := {len(point) for point in (a, b, c)}) > 1:
             counts = " and ".join(map(str, sorted(sizes)))
             raise InputError(f"a plane needs points of one model, not {counts} weights; give the curve of these ends")
@@ -76,7 +80,13 @@ class Plane:
         """Coordinates x (n,) and y (n,) around the three points, beyond them by `margin` of their larger extent.
 
         One margin for both axes: the plane of a bend near the segment is no thin strip that the iterates leave.
+
+        Raises
+        ------
+        InputError : n is less than 2, or the margin negative.
         """
+        whole_number("the number of points on a side of the grid", n, 2)
+        number("the margin of the grid", margin, low=0)
         low, high = self.corners.min(axis=0), self.corners.max(axis=0)
         edge = margin * (high - low).max()
         x, y = np.linspace(low - edge, high + edge, n).T
@@ -91,7 +101,14 @@ class Plane:
             "linear" leaves the coefficients free (appendix 8.2): the nearest point is then off the plane, and (x, y) is
             where it falls on it. The span contains the plane's directions, so (x, y) is the affine one; the residual is
             the distance from the span and can only be smaller.
+
+        Raises
+        ------
+        InputError : w is no vector of as many weights, or no combination is called so.
         """
+        tensor("the point to project", w, "(D,)")
+        if len(w) != len(self.origin):
+            raise InputError(f"the point to project has {len(w)} weights, but those of the plane {len(self.origin)}")
         if combination not in ("affine", "linear"):
             raise InputError(f"there is no combination called {combination!r}; choose affine or linear")
         offset = w.double() - self.origin

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from workflow_scripts.base.checks import number, whole_number
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.opened import TrainingData
 from workflow_scripts.landscape.flat import FlatModel
@@ -89,8 +90,13 @@ def keskar_sharpness(
 
     Raises
     ------
-    InputError : an epoch without minibatches; a minibatch of which batch normalisation cannot take a variance.
+    InputError : an epoch without minibatches; a minibatch of which batch normalisation cannot take a variance; a number
+        that makes no sense; a model without parameters.
     """
+    number("epsilon, the size of the box,", epsilon, above=0)
+    whole_number("the number of steps of the ascent", steps)
+    number("the learning rate of the ascent", learning_rate, above=0)
+    number("the momentum of the ascent", momentum, low=0, below=1)
     flat = FlatModel(copy.deepcopy(model).to(dtype).eval().requires_grad_(True))
     weights, statistics = Box(flat.weights, epsilon), Box(_one_vector(flat.model.buffers(), dtype), epsilon)
 

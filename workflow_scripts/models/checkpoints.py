@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialised
 from torch import Tensor, nn
 
+from workflow_scripts.base.checks import described
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import whole_file
 from workflow_scripts.models import build, names
@@ -49,12 +50,20 @@ def save(path: str | os.PathLike, state: dict[str, Tensor], description: dict) -
     ----------
     state : tensors on any device and in any memory format; some may share memory.
     description : JSON data; see `Checkpoint`.
+
+    Raises
+    ------
+    InputError : a value is no tensor.
     """
     write(path, state, {"description": json.dumps(description, sort_keys=True)})
 
 
 def write(path: str | os.PathLike, tensors: dict[str, Tensor], header: dict[str, str] | None = None) -> None:
     """Write named tensors, on any device and in any memory format, as one whole safetensors file."""
+    if strange := [name for name, tensor in tensors.items() if not isinstance(tensor, Tensor)]:
+        raise InputError(
+            f"{path}: {strange[0]!r} is {described(tensors[strange[0]])}; a checkpoint holds torch.Tensors"
+        )
     # safetensors takes neither strided nor shared memory, so every tensor is copied plainly. Its own way to a file
     # hides what the system says of a full disk, and leaves a temporary file of any name when it is killed.
     plain = {

@@ -7,6 +7,8 @@ from pathlib import Path
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.images.pictures import info_of_pictures, is_picture_folder
 from workflow_scripts.datasets.registry import INFO, DatasetInfo, info_of_arrays
+from workflow_scripts.datasets.text.corpora import source_files
+from workflow_scripts.datasets.text.settings import TEXT, TextInfo, is_checkpoint_folder, is_text_folder, own_text
 from workflow_scripts.planning import declarations
 from workflow_scripts.planning.analyses import AnalysisResolver
 from workflow_scripts.planning.analysis import Analysis
@@ -46,7 +48,7 @@ class Plan:
         return [ids[start : start + size] for ids in alike.values() for start in range(0, len(ids), size)]
 
 
-def own_data(sources: dict[str, str]) -> tuple[dict[str, DatasetInfo], list[str]]:
+def own_data(sources: dict[str, str]) -> tuple[dict[str, DatasetInfo | TextInfo], list[str]]:
     """Facts of the data sets that config.yaml's data.sources adds under new names, and what is wrong with them.
 
     A folder that serves as a known data set must be of its shape, since everything is planned with it; it may still be
@@ -54,11 +56,19 @@ def own_data(sources: dict[str, str]) -> tuple[dict[str, DatasetInfo], list[str]
     """
     added, problems = {}, []
     for name, folder in sources.items():
+        place = Path(folder)
         try:
-            if name not in INFO:
-                info_of = info_of_pictures if is_picture_folder(Path(folder)) else info_of_arrays
-                added[name] = info_of(Path(folder), name)
-            elif (Path(folder) / "x_train.npy").exists() and (problem := other_shape(INFO[name], folder)):
+            if name in TEXT or is_text_folder(place):
+                info = TEXT.get(name) or own_text(place, name)
+                if place.exists():  # it may be on another machine, where jobs run
+                    source_files(info, place)
+                added[name] = info
+            elif is_checkpoint_folder(place):
+                continue  # it gives its word pieces and weights to what names it
+            elif name not in INFO:
+                info_of = info_of_pictures if is_picture_folder(place) else info_of_arrays
+                added[name] = info_of(place, name)
+            elif (place / "x_train.npy").exists() and (problem := other_shape(INFO[name], folder)):
                 problems.append(f"config.yaml: data.sources.{name}: {problem}")
         except InputError as error:
             problems.append(f"config.yaml: data.sources.{name}: {error}")

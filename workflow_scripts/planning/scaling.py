@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from workflow_scripts.datasets.derivation import Derivation, derivation_of
 from workflow_scripts.datasets.registry import INFO, DatasetInfo
+from workflow_scripts.datasets.text.settings import TEXT, TextInfo
 from workflow_scripts.models import names as model_names
 from workflow_scripts.planning.declarations import PaperDeclaration
 
@@ -27,7 +28,7 @@ class Scale:
 
     name: str
     declared: dict
-    own_data: dict[str, DatasetInfo]
+    own_data: dict[str, DatasetInfo | TextInfo]
 
     def problems(self, papers: Iterable[PaperDeclaration]) -> list[str]:
         """Names in the scale that mean nothing: of models, and of experiments of these papers."""
@@ -77,12 +78,12 @@ class Scale:
         origin = self.info(stands)
         return self._derivation(stands, origin).name if origin and stands in self._images else stands
 
-    def info(self, name: str) -> DatasetInfo | None:
+    def info(self, name: str) -> DatasetInfo | TextInfo | None:
         """Facts of a data set (not mapped), derived or not, or None where it is unknown."""
         if derivation := derivation_of(name):
             origin = self.info(derivation.origin)
             return origin and derivation.info(origin)
-        return self.own_data.get(name) or INFO.get(name)
+        return self.own_data.get(name) or INFO.get(name) or TEXT.get(name)
 
     def batch_size(self, paper_batch: int) -> int:
         """A batch at this scale: all batches shrink by one common factor, so their ratios stay."""

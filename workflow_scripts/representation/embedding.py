@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from sklearn.manifold import TSNE
 
+from workflow_scripts.base.checks import described, number, whole_number
 from workflow_scripts.base.errors import InputError
 
 BLOCK = 2**20  # coordinates that are widened to float64 at a time
@@ -33,6 +34,8 @@ def embed(vectors: Sequence[Vector], names: Sequence[str], perplexity: float = 5
     """
     if len(names) != len(vectors):
         raise InputError(f"there are {len(vectors)} vectors to embed but {len(names)} names; give one for each")
+    number("the perplexity", perplexity)
+    whole_number("the seed", seed, 0)
     if not 0 < perplexity < len(vectors):
         raise InputError(
             f"a perplexity of {perplexity} with {len(vectors)} vectors is out of range; it must be positive and "
@@ -49,11 +52,13 @@ def distances(vectors: Sequence[Vector], names: Sequence[str]) -> np.ndarray:
     Raises
     ------
     InputError
-        If lengths do not match, or a value is NaN or infinite.
+        If one is no vector, lengths do not match, or a value is NaN or infinite.
     """
     result = np.zeros((len(vectors), len(vectors)))
     for i, name in enumerate(names):
         vector = _load(vectors[i])
+        if vector.ndim != 1 or not vector.size or vector.dtype.kind not in "fiu":
+            raise InputError(f"the weights of {name!r} must be a vector (D,) of numbers, not {described(vector)}")
         if not np.isfinite(vector).all():
             raise InputError(f"the weights of {name!r} hold NaN or infinity: it diverged; leave it out")
         for j in range(i):

@@ -6,6 +6,8 @@ import math
 import numpy as np
 from scipy.special import gammaln
 
+from workflow_scripts.base.checks import whole_number
+
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(128)
 ANGLE, ANGLE_WEIGHT = (NODES + 1) * np.pi / 2, WEIGHTS * np.pi / 2
 
@@ -24,7 +26,13 @@ def floor(rank_a: int, rank_b: int, n: int, is_complex: bool = False) -> float:
     rank_a, rank_b : directions kept on either side.
     n : number of images; centring takes one degree of freedom.
     is_complex : whether the data are complex, as Fourier coefficients are.
+
+    Raises
+    ------
+    InputError : a rank is negative, or there are fewer than two images.
     """
+    whole_number("a rank", min(rank_a, rank_b), 0)
+    whole_number("the number of images", n, 2)
     small, large, freedom = min(rank_a, rank_b), max(rank_a, rank_b), n - 1
     if small == 0:
         return math.nan

@@ -9,7 +9,16 @@ from torch.nn import functional as F
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.images.arrays import ImageData
 from workflow_scripts.datasets.images.normalisation import Normalisation
-from workflow_scripts.datasets.sampling import WHOLE, Share, epoch_indices, generator, positions
+from workflow_scripts.datasets.sampling import (
+    WHOLE,
+    Share,
+    check_batches,
+    check_epoch,
+    epoch_indices,
+    generator,
+    no_split,
+    positions,
+)
 
 CHUNK = 2048  # images that are gathered, moved and normalised in one go
 
@@ -47,6 +56,8 @@ class InMemoryData:
 
     def count(self, split: str) -> int:
         """As `TrainingData.count`."""
+        if split not in self.y:
+            raise no_split(split, self.y)
         return len(self.y[split])
 
     def augment(self, batch: Tensor, shift: Tensor, flip: Tensor) -> Tensor:
@@ -81,6 +92,8 @@ class InMemoryData:
         self, split: str, batch_size: int, limit: int | None = None, share: Share = WHOLE
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """As `TrainingData.batches`."""
+        check_batches(batch_size, limit)
+        self.count(split)
         x, y = self.x[split][:limit], self.y[split][:limit]
         for start in range(share.rank * batch_size, len(y), share.count * batch_size):
             yield self.normalise(x[start : start + batch_size]), y[start : start + batch_size]
@@ -100,6 +113,7 @@ class InMemoryData:
         Images are cropped from a black border of `crop_padding` pixels and, where mirror images are natural, flipped
         with probability one half. An epoch's random numbers are drawn and moved to the device at once.
         """
+        check_epoch(epoch, batch_size, samples, side)
         order = epoch_indices(self.count("train"), seed, epoch, samples)
         chosen, sizes = positions(samples, batch_size, share)
         indices = order[chosen].to(self.device)

@@ -13,7 +13,16 @@ from workflow_scripts.datasets.images.arrays import PreparedInfo, read_descripti
 from workflow_scripts.datasets.images.decoding import read_rgb
 from workflow_scripts.datasets.images.normalisation import Normalisation
 from workflow_scripts.datasets.images.pictures import read_listing
-from workflow_scripts.datasets.sampling import WHOLE, Share, epoch_indices, generator, positions
+from workflow_scripts.datasets.sampling import (
+    WHOLE,
+    Share,
+    check_batches,
+    check_epoch,
+    epoch_indices,
+    generator,
+    no_split,
+    positions,
+)
 
 RESIZE = 256 / 224  # of the shorter side before the central crop: ImageNet's usual evaluation (He et al. 2016, 3.4)
 
@@ -36,12 +45,15 @@ class StreamedData:
 
     def count(self, split: str) -> int:
         """As `TrainingData.count`."""
+        if split not in self._listed:
+            raise no_split(split, self._listed)
         return len(self._listed[split][1])
 
     def batches(
         self, split: str, batch_size: int, limit: int | None = None, share: Share = WHOLE
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """As `TrainingData.batches`. A batch has 256 pictures at most, since they are large."""
+        check_batches(batch_size, limit)
         count = self.count(split) if limit is None else min(limit, self.count(split))
         batch_size = min(batch_size, 256)
         starts = range(share.rank * batch_size, count, share.count * batch_size)
@@ -59,6 +71,7 @@ class StreamedData:
         share: Share = WHOLE,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """As `TrainingData.epoch_batches`; pictures are cropped to `side` pixels from the whole picture."""
+        check_epoch(epoch, batch_size, samples, side)
         side = side or self.info.image_size
         chosen, sizes = positions(samples, batch_size, share)
         indices = epoch_indices(self.count("train"), seed, epoch, samples)[chosen].tolist()

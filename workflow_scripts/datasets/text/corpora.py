@@ -7,7 +7,7 @@ from pathlib import Path
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.text.lines import read_lines, together
-from workflow_scripts.datasets.text.settings import Parallel
+from workflow_scripts.datasets.text.settings import SETTINGS, Parallel, TextInfo
 
 SEGMENT = re.compile(r"<seg id=\"[0-9]*\">\s*|\s*</seg>\s*")
 NO_TEXT = ("<url>", "<talkid>", "<keywords>")  # of a talk's description; its title and summary are text
@@ -57,17 +57,29 @@ def raw_lines(path: Path) -> Iterator[str]:
 
 
 def corpus(info: Parallel, folder: Path) -> Corpus:
-    """The files of a data set in a folder, as its publisher or its user lays them out.
+    """The files of a data set in a folder, as its publisher or its user lays them out."""
+    base = info.name.removesuffix("_joined")
+    return Corpus({"iwslt14_de_en": iwslt, "wmt14_en_de": wmt}.get(base, plain)(info, folder))
+
+
+def source_files(info: TextInfo, folder: Path) -> list[Path]:
+    """The files of a text data set in a folder, with the settings of a user's own.
 
     Raises
     ------
     InputError : some are missing; all are named.
     """
-    base = info.name.removesuffix("_joined")
-    files = {"iwslt14_de_en": iwslt, "wmt14_en_de": wmt}.get(base, plain)(info, folder)
-    if missing := [path for pairs in files.values() for pair in pairs for path in pair if not path.is_file()]:
+    if info.form == "parallel":
+        files = [path for pairs in corpus(info, folder).files.values() for pair in pairs for path in pair]
+    elif info.form == "questions":
+        files = [folder / info.train, folder / info.test]
+    else:
+        files = sorted(folder.rglob("*.txt"))
+        if not files:
+            raise InputError(f"{folder} has no .txt files; {info.name} is plain text")
+    if missing := [path for path in files if not path.is_file()]:
         raise InputError.together(f"{folder} cannot be used as {info.name}", [f"{path} is missing" for path in missing])
-    return Corpus(files)
+    return files + [folder / SETTINGS] * (folder / SETTINGS).is_file()
 
 
 def plain(info: Parallel, folder: Path) -> dict[str, list[tuple[Path, Path]]]:

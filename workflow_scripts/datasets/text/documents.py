@@ -19,8 +19,8 @@ from workflow_scripts.datasets.images.npy import open_array
 from workflow_scripts.datasets.sampling import WHOLE, Share, epoch_indices, positions
 from workflow_scripts.datasets.text.lines import read_lines
 from workflow_scripts.datasets.text.prepared import PreparedText, Ragged, describe, read_text_description
-from workflow_scripts.datasets.text.settings import Documents
-from workflow_scripts.datasets.text.wordpieces import CLS, MASK, PAD, SEP, VOCABULARY, learn_vocabulary, load_vocabulary
+from workflow_scripts.datasets.text.settings import VOCABULARY, Documents
+from workflow_scripts.datasets.text.wordpieces import CLS, MASK, PAD, SEP, learn_vocabulary, load_vocabulary
 
 SPLITS = ("train", "test")
 SHORT = 0.1  # share of pairs that are shorter than there is room for (Devlin et al. 2019, their code)
@@ -41,11 +41,9 @@ def prepare_documents(
 
     Raises
     ------
-    InputError : there is no text, or a file is not UTF-8; or a split has no document of two sentences.
+    InputError : a file is not UTF-8, or a split has no document of two sentences.
     """
     files = sorted(raw.rglob("*.txt"))
-    if not files:
-        raise InputError(f"{raw} has no .txt files; {info.name} is plain text")
     if vocabulary is None:
         lines = (
             sentence for split, document in read_documents(files, info) if split == "train" for sentence in document

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import whole_directory
-from workflow_scripts.datasets.text.corpora import corpus
+from workflow_scripts.datasets.text.corpora import corpus, source_files
 from workflow_scripts.datasets.text.documents import prepare_documents
 from workflow_scripts.datasets.text.grammar.files import WRITERS
 from workflow_scripts.datasets.text.parallel import prepare_parallel
@@ -40,6 +40,7 @@ def prepare_text(name: str, out: Path, source: Path | None = None, vocabulary: P
     pieces = word_pieces(info, vocabulary)
     out.parent.mkdir(parents=True, exist_ok=True)
     with raw_text(info, out, source) as (folder, told), whole_directory(out) as place:
+        source_files(info, folder)
         if info.form == "questions":
             return prepare_questions(info, folder, place, told, pieces)
         if info.form == "documents":

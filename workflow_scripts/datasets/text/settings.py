@@ -9,6 +9,8 @@ from workflow_scripts.base.errors import InputError
 
 SETTINGS = "dataset.yaml"  # beside text of one's own: its form, and whatever of the settings below differs
 
+VOCABULARY, PLAIN_VOCABULARY = "tokenizer.json", "vocab.txt"  # of word pieces; the second is the older form
+
 
 @dataclass(frozen=True)
 class Parallel:
@@ -92,6 +94,11 @@ def is_text_folder(folder: Path) -> bool:
     """Whether a source is text of one's own: its dataset.yaml names a form."""
     path = folder / SETTINGS
     return path.is_file() and "form:" in path.read_text(encoding="utf-8", errors="replace")
+
+
+def is_checkpoint_folder(folder: Path) -> bool:
+    """Whether a folder is a BERT checkpoint's in the usual form, with its vocabulary."""
+    return (folder / "config.json").is_file() and any((folder / n).is_file() for n in (VOCABULARY, PLAIN_VOCABULARY))
 
 
 def own_text(folder: Path, name: str) -> TextInfo:

@@ -10,8 +10,8 @@ from tokenizers import Tokenizer
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.text.prepared import PreparedText, Ragged, describe
-from workflow_scripts.datasets.text.settings import Questions
-from workflow_scripts.datasets.text.wordpieces import VOCABULARY, learn_vocabulary
+from workflow_scripts.datasets.text.settings import VOCABULARY, Questions
+from workflow_scripts.datasets.text.wordpieces import learn_vocabulary
 
 TOLD = 5
 SPLITS = ("train", "test")

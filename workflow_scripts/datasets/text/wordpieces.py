@@ -12,15 +12,9 @@ from tokenizers.processors import BertProcessing
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.text.pieces import GOES_ON, Pieces, count_words, learn_merges
+from workflow_scripts.datasets.text.settings import PLAIN_VOCABULARY, VOCABULARY
 
 PAD, UNKNOWN, CLS, SEP, MASK = NAMES = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-VOCABULARY = "tokenizer.json"
-PLAIN_VOCABULARY = "vocab.txt"
-
-
-def is_checkpoint_folder(folder: Path) -> bool:
-    """Whether a folder is a BERT checkpoint's in the usual form, with its vocabulary."""
-    return (folder / "config.json").is_file() and any((folder / n).is_file() for n in (VOCABULARY, PLAIN_VOCABULARY))
 
 
 def load_vocabulary(folder: Path) -> Tokenizer:
