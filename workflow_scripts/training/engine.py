@@ -21,6 +21,7 @@ from workflow_scripts.datasets.sampling import generator
 from workflow_scripts.models.vision.initialise import initialise
 from workflow_scripts.models.vision.layers import part
 from workflow_scripts.recipes.schedules import rates
+from workflow_scripts.runtime.graphs import Replayed
 from workflow_scripts.runtime.kernels import small_batches
 from workflow_scripts.runtime.processes import Processes
 from workflow_scripts.training import optimizers
@@ -149,7 +150,7 @@ class _Epoch:
     diverged: dict | None
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Loop:
     """What all epochs of a training share; `steps` is their length and `rate` has an entry for every step."""
 
@@ -160,6 +161,7 @@ class _Loop:
     labels_at: dict[int, list[str]]
     objective: Callable[[Tensor, Tensor, Tensor], Tensor]
     processes: Processes
+    replayed: Replayed | None = None
 
     def epoch(self, network: nn.Module, progress: Progress, epoch: int) -> _Epoch:
         """One epoch of updates. Metrics stay on the device until its end: no update waits for a number."""
@@ -176,12 +178,8 @@ class _Loop:
         for images, labels in batches:
             if frozen and step in (0, first, frozen["steps"]):
                 optimizers.freeze(part(model, frozen["part"]), step < frozen["steps"])
-            with autocast(self.data.device):
-                logits = _logits(network, images)
             whole = min(recipe["batch_size"], recipe["samples_per_epoch"] - (step - first) * recipe["batch_size"])
-            loss = self.processes.part_of(self.objective(logits.float(), images, labels), len(labels), whole)
-            optimizer.zero_grad()
-            loss.backward()
+            logits = self.gradients(network, optimizer, images, labels, whole)
             optimizers.set_rate(optimizer, self.rate[step])
             optimizer.step()
             step += 1
@@ -189,6 +187,24 @@ class _Loop:
             for label in self.labels_at.get(step, ()):
                 states.append((label, step, {name: tensor.clone() for name, tensor in model.state_dict().items()}))
         return self._summary(metrics, is_finite(model.state_dict()), first, states)
+
+    def gradients(
+        self, network: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor, whole: int
+    ) -> Tensor:
+        """Leave a minibatch's gradients in the parameters; its logits. `whole` images are in all processes' parts."""
+
+        def compute(images: Tensor, labels: Tensor) -> Tensor:
+            optimizer.zero_grad()
+            with autocast(self.data.device):
+                logits = _logits(network, images)
+            loss = self.processes.part_of(self.objective(logits.float(), images, labels), len(labels), whole)
+            loss.backward()
+            return logits.detach()
+
+        if self.replayed is None:
+            self.replayed = Replayed(compute, network, enabled=self.processes.alone)
+        self.replayed.compute = compute
+        return self.replayed(images, labels)
 
     def _summary(self, metrics: EpochMetrics, finite: Tensor, first: int, states: list) -> _Epoch:
         """Read the metrics of the epoch that began with step `first`.
