@@ -1,8 +1,8 @@
 """What a GPU does with the trainings of the papers: `make gpu-check` runs this in stages.
 
 rate       versions, the rate of a matrix product, and that of memory
-training   images a second: the engine with CUDA graphs and without, the usual loop, and the floor, which is the arithmetic
-           at the rate of the matrix product; several runs that share the GPU; what it is busy with
+training   images a second: the engine with CUDA graphs and without, the usual loop, and the floor, which is the
+           arithmetic at the rate of the matrix product; several runs that share the GPU; what it is busy with
 
 Each row is written as soon as it is measured, so what was measured before a time limit is there.
 """

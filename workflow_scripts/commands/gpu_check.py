@@ -3,10 +3,10 @@
     1  versions, the rate of a matrix product, and that of memory
     2  training: ours against the usual loop and the floor, and several runs that share the GPU
     3  the tests that need a GPU
-    4  figures through Snakemake: figure 2 of gotmare2019 as its paper has it, then scale reduced
+    4  figures through Snakemake: figure 2 of gotmare2019 from the paper's own trainings, then scale reduced
 
     python -m workflow_scripts.commands.gpu_check --stages 1,2,3
-    python -m workflow_scripts.commands.gpu_check --stages 4 --figures paper=gotmare2019_figure_2 --limit 4=500
+    python -m workflow_scripts.commands.gpu_check --stages 4 --figures sampled=gotmare2019_figure_2:400
     python -m workflow_scripts.commands.gpu_check --tiny          # on a CPU, to see that everything runs
 
 A stage that reaches its time limit is ended; what it has measured or trained by then is kept, and trainings go on from
@@ -14,7 +14,9 @@ there when it is called again.
 """
 
 import argparse
+import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -26,7 +28,7 @@ from workflow_scripts.base.stage import run
 
 ROOT = Path(__file__).parents[2]
 LIMITS = {1: 60, 2: 240, 3: 120, 4: 600}  # seconds
-FIGURES = ("paper=gotmare2019_figure_2", "reduced=all")
+FIGURES = ("sampled=gotmare2019_figure_2", "reduced=all")
 TINY_FIGURES = ("demo=iyer2020_figure_4a",)
 GRACE = 15  # seconds from asking a stage to end to ending it
 
@@ -40,7 +42,9 @@ def main() -> None:
     parser.add_argument("--stages", default="1,2,3,4", help="default: %(default)s")
     parser.add_argument("--limit", action="append", default=[], metavar="STAGE=SECONDS", help=f"default: {LIMITS}")
     parser.add_argument("--out", type=Path, default=Path("results/gpu-check"), help="default: %(default)s")
-    parser.add_argument("--figures", action="append", metavar="SCALE=TARGET,TARGET", help=f"default: {FIGURES}")
+    parser.add_argument(
+        "--figures", action="append", metavar="SCALE=TARGET,TARGET[:SECONDS]", help=f"default: {FIGURES}"
+    )
     parser.add_argument("--runs-per-gpu", type=int, default=8, help="jobs that share the GPU (default: %(default)s)")
     parser.add_argument("--config", nargs="*", default=[], metavar="KEY=VALUE", help="for Snakemake, in stage 4")
     parser.add_argument("--tiny", action="store_true", help="a little of everything, as on a CPU")
@@ -87,25 +91,38 @@ def is_limit(part: list[str]) -> bool:
 def work(stage: int, given: argparse.Namespace, limit: float) -> tuple[float, str]:
     """Do a stage's commands one after the other within its limit; the seconds that it took, and how it ended."""
     begin, outcomes = time.monotonic(), []
-    for number, command in enumerate(commands(stage, given)):
+    for number, (command, most) in enumerate(commands(stage, given)):
         print(f"\nStage {stage}: {' '.join(command)}", flush=True)
-        left = limit - (time.monotonic() - begin)
+        left = min(most, limit - (time.monotonic() - begin))
         outcomes.append(limited(command, left, given.out / f"stage_{stage}_{number}.log"))
     if stage == 4:
         print(jobs_done(Path("results") / "logs"))
     return time.monotonic() - begin, ", ".join(outcomes)
 
 
-def commands(stage: int, given: argparse.Namespace) -> list[list[str]]:
-    """The commands of a stage."""
+def commands(stage: int, given: argparse.Namespace) -> list[tuple[list[str], float]]:
+    """The commands of a stage, each with a limit of its own in seconds."""
     tiny = ["--tiny"] if given.tiny else []
     if stage in (1, 2):
         name = {1: "rate", 2: "training"}[stage]
-        return [[sys.executable, "-m", "benchmarks.bench_gpu", name, "--out", str(given.out), *tiny]]
+        return [([sys.executable, "-m", "benchmarks.bench_gpu", name, "--out", str(given.out), *tiny], math.inf)]
     if stage == 3:
-        return [[sys.executable, "-m", "pytest", "-q", "-k", "cuda", "-p", "no:cacheprovider", "tests"]]
+        return [([sys.executable, "-m", "pytest", "-q", "-k", "cuda", "-p", "no:cacheprovider", "tests"], math.inf)]
     figures = given.figures or (TINY_FIGURES if given.tiny else FIGURES)
-    return [snakemake(*figure.partition("=")[::2], given) for figure in figures]
+    return [figure_command(figure, given) for figure in figures]
+
+
+def figure_command(figure: str, given: argparse.Namespace) -> tuple[list[str], float]:
+    """Snakemake's command for SCALE=TARGET,TARGET[:SECONDS], and its limit.
+
+    Raises
+    ------
+    InputError : it is not of that form.
+    """
+    match = re.fullmatch(r"(\w+)=([\w,]+)(?::(\d+))?", figure)
+    if not match:
+        raise InputError(f"--figures {figure!r} is not SCALE=TARGET,TARGET[:SECONDS], such as reduced=all:300")
+    return snakemake(match[1], match[2], given), float(match[3] or math.inf)
 
 
 def snakemake(scale: str, targets: str, given: argparse.Namespace) -> list[str]:
