@@ -4,9 +4,9 @@
     python -m workflow_scripts.commands.pack tables --config scale=reduced --out tables.tar
     python -m workflow_scripts.commands.pack unpack data.tar          # or tables.tar
 
-`data` packs the prepared data sets that targets need (all, where none is named), `tables` every finished table and recipe
-that a scale asks for, without checkpoints. `unpack` compares every file with the checksums that came along, then puts them
-where config.yaml has data and results; `python -m workflow_scripts.commands.archive` adds them to the archive.
+`data` packs the prepared data sets that targets need (all, where none is named), `tables` every finished table and
+recipe that a scale asks for, without checkpoints. `unpack` compares every file with the checksums that came along, then
+puts them where config.yaml has data and results; `python -m workflow_scripts.commands.archive` adds them to the archive.
 """
 
 import argparse
