@@ -96,19 +96,14 @@ $(whole): | $(LOCK)
 	@test ! -e $(VENV) || test -e $(VENV)/pyvenv.cfg || { \
 		echo "$(VENV) is no virtual environment and stays as it is:" \
 			"move it away, or name another place, as in make env VENV=.venv-2" >&2; exit 1; }
-	$(if $(SYSTEM_TORCH),@"$(PYTHON)" -c 'import torch, torchvision; \
-		assert tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 11)' 2>/dev/null || { \
-		echo "SYSTEM_TORCH=1 needs torch 2.11 or newer, and torchvision, in '$(PYTHON)': name another, as in PYTHON=python3" >&2; \
-		exit 1; })
+	$(if $(SYSTEM_TORCH),"$(PYTHON)" envs/system_torch.py)
 	"$(PYTHON)" -m venv --clear $(if $(offline),--without-pip) $(VENV)
 	$(if $(offline),"$(PYTHON)" -m pip --python $(VENV)/bin/python,$(VENV)/bin/python -m pip) \
 		install --disable-pip-version-check $(pip_options) -r "$(LOCK)"
 	$(if $(offline),@cp "$(LOCK)" $(VENV)/wheels.lock)
 	@$(VENV)/bin/python -c 'import pathlib, sysconfig; \
 		pathlib.Path(sysconfig.get_path("purelib"), "closer-look.pth").write_text(f"{pathlib.Path.cwd()}\n")'
-	$(if $(SYSTEM_TORCH),@"$(PYTHON)" -c 'import pathlib, site, sys; \
-		lines = [f"import site; site.addsitedir({folder!r})\n" for folder in site.getsitepackages()]; \
-		pathlib.Path(sys.argv[1], "system.pth").write_text("".join(lines))' \
+	$(if $(SYSTEM_TORCH),"$(PYTHON)" envs/system_torch.py \
 		"$$($(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')")
 	@touch $@
 	@echo "The environment $(VENV) is ready: $$($(VENV)/bin/python --version), $(LOCK)"

@@ -6,7 +6,7 @@
 
 `data` packs the prepared data sets that targets need (all, where none is named), `tables` every finished table and
 recipe that a scale asks for, without checkpoints. `unpack` compares every file with the checksums that came along, then
-puts them where config.yaml has data and results; `python -m workflow_scripts.commands.archive` adds them to the archive.
+puts them where config.yaml has data and results; `workflow_scripts.commands.archive` adds them to the archive.
 """
 
 import argparse
