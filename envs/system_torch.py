@@ -1,7 +1,7 @@
 """Let an environment use the torch of the Python that makes it: `make env SYSTEM_TORCH=1` runs this with that Python.
 
 python envs/system_torch.py                 is torch there, in a version that will do?
-python envs/system_torch.py SITE-PACKAGES   let the environment with these find that Python's packages, after its own
+python envs/system_torch.py SITE-PACKAGES   let the environment with these find that Python's packages too
 """
 
 import site
@@ -22,7 +22,7 @@ def check() -> None:
 
 
 def link(packages: Path) -> None:
-    """Not `venv --system-site-packages`, which passes over the packages of a Python that is itself of an environment."""
+    """Not `venv --system-site-packages`, which passes over the packages of a Python that is of an environment."""
     lines = [f"import site; site.addsitedir({folder!r})\n" for folder in site.getsitepackages()]
     (packages / "system-torch.pth").write_text("".join(lines))
 
