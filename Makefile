@@ -53,10 +53,9 @@ help: ## list targets and variables
 	@echo "Variables:"
 	@awk -F ' [?]= |## ' '/^[A-Z_]+ [?]= .*## / { printf "  %-16s %s\n", $$1, $$3 }' Makefile
 
-demo: env ## reproduce both papers at the demo scale, from data to report
-	$(in_env) $(SNAKEMAKE) --cores $(CORES)
-	$(in_env) $(SNAKEMAKE) --cores 1 report
-	@echo "The report is $(CURDIR)/results/demo/report.html"
+demo: env ## reproduce both papers at the demo scale, from data to the site
+	$(in_env) $(SNAKEMAKE) --cores $(CORES) all site
+	@echo "The site is $(CURDIR)/results/demo/site/index.html"
 
 test: env ## run every test
 	$(in_env) $(PYTEST)

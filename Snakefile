@@ -39,6 +39,7 @@ else:
 
 include: "rules/artifacts.smk"
 include: "rules/claims.smk"
+include: "rules/site.smk"
 include: "rules/report.smk"
 
 
@@ -48,6 +49,7 @@ localrules:
     prepare_data,
     derive_data,
     report,
+    site,
 
 
 rule all:

@@ -20,14 +20,17 @@ from pathlib import Path
 from statistics import median
 
 import torch
+from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.bench_training import Setting, Usual
+from benchmarks.bench_training import Observer, Setting, Usual
 from benchmarks.images import noise
 from workflow_scripts.base.files import write_text
 from workflow_scripts.datasets.images.in_memory import InMemoryData
 from workflow_scripts.runtime.device import choose_device, device_name
 from workflow_scripts.runtime.graphs import Replayed
+from workflow_scripts.tasks import task_of
 from workflow_scripts.training import engine
+from workflow_scripts.training.progress import Progress
 
 FLOPS = {"vgg16": 1.88e9, "resnet18": 3.33e9}  # of an image of 32 x 32, forward and backward
 SHARING = (1, 2, 4, 8, 16)
@@ -136,10 +139,11 @@ def engine_rate(setting: Setting, epochs: int, graphs: bool = True) -> float:
     """Images a second: the middle of all epochs but the first, which captures, and the last, which evaluates."""
     data = InMemoryData(setting.data(setting.images), choose_device("auto"))
     recipe = setting.recipe(setting.images, epochs, augment=True)
-    progress, ends = engine.begin(recipe, data), []
+    task, observer = task_of(recipe, data), Observer()
+    progress = engine.begin(recipe, task, {})
     with contextlib.nullcontext() if graphs else without_graphs():
-        engine.train(recipe, data, progress, {}, lambda *_: None, lambda _: ends.append(time.perf_counter()))
-    spans = [end - begin for begin, end in itertools.pairwise(ends[:-1])]
+        engine.train(recipe, task, progress, {}, observer)
+    spans = [end - begin for begin, end in itertools.pairwise(observer.ends[:-1])]
     return setting.images / median(spans)
 
 
@@ -147,7 +151,7 @@ def engine_rate(setting: Setting, epochs: int, graphs: bool = True) -> float:
 def without_graphs() -> Iterator[None]:
     """Within, every step is launched kernel by kernel."""
     call = Replayed.__call__
-    Replayed.__call__ = lambda self, images, labels: self.compute(images, labels)
+    Replayed.__call__ = lambda self, compute, module, inputs, constants=None: compute(*inputs)
     try:
         yield
     finally:
@@ -183,29 +187,34 @@ def busy(out: Path, size: Size) -> None:
     """What the GPU does in an epoch, kernel by kernel: which share of the time it computes, and in what."""
     if not torch.cuda.is_available():
         return
-    from torch.profiler import ProfilerActivity, profile
-
     for setting in list(size.settings())[::2]:
         data = InMemoryData(setting.data(setting.images), choose_device("auto"))
         recipe = setting.recipe(setting.images, 3, augment=True)
-        progress, watch, spans = engine.begin(recipe, data), profile(activities=[ProfilerActivity.CUDA]), []
-
-        def after(progress, watch=watch, spans=spans):
-            spans.append(time.perf_counter())
-            if progress.epoch == 1:
-                watch.start()
-            elif progress.epoch == 2:
-                watch.stop()
-
-        engine.train(recipe, data, progress, {}, lambda *_: None, after)
+        task, observer = task_of(recipe, data), Profiled()
+        engine.train(recipe, task, engine.begin(recipe, task, {}), {}, observer)
         table = Table(out / f"busy_{setting.model['name']}.md", ("kernel", "calls", "ms", "share of the epoch"))
-        events = sorted(watch.key_averages(), key=lambda event: -event.self_device_time_total)
-        whole = spans[1] - spans[0]
+        events = sorted(observer.watch.key_averages(), key=lambda event: -event.self_device_time_total)
+        whole = observer.ends[1] - observer.ends[0]
         total = sum(event.self_device_time_total for event in events) / 1e6
         table.add(f"{setting.title}: an epoch of {setting.images} images", "", whole * 1e3, total / whole)
         for event in events[:14]:
             ms = event.self_device_time_total / 1e3
             table.add(event.key[:80].replace("|", "/"), event.count, ms, ms / 1e3 / whole)
+
+
+class Profiled(Observer):
+    """An observer that profiles the second epoch."""
+
+    def __init__(self):
+        super().__init__()
+        self.watch = profile(activities=[ProfilerActivity.CUDA])
+
+    def epoch_ended(self, progress: Progress) -> None:
+        super().epoch_ended(progress)
+        if progress.epoch == 1:
+            self.watch.start()
+        elif progress.epoch == 2:
+            self.watch.stop()
 
 
 def main() -> None:

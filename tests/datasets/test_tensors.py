@@ -13,7 +13,7 @@ from workflow_scripts.datasets.images.in_memory import InMemoryData
 from workflow_scripts.datasets.images.tensors import from_tensors
 from workflow_scripts.landscape.sharpness import keskar_sharpness
 from workflow_scripts.representation.similarity import compare
-from workflow_scripts.training.evaluation import evaluate
+from workflow_scripts.tasks.evaluation import evaluate
 
 IMAGES, LABELS = torch.randn(30, 2, 6, 6, generator=torch.Generator().manual_seed(0)), torch.arange(30) % 3
 
@@ -71,6 +71,13 @@ def test_two_tensors_are_all_that_the_library_needs():
 def test_tensors_that_do_not_fit_are_told(given, told):
     with pytest.raises(InputError, match=told):
         from_tensors(*given)
+
+
+def test_nothing_to_evaluate_is_told():
+    data = from_tensors(IMAGES, LABELS)
+    data.batches = lambda *_: iter([])
+    with pytest.raises(InputError, match="no images of the split 'train' to evaluate"):
+        evaluate(nn.Flatten(), data, "train")
 
 
 @pytest.mark.parametrize(

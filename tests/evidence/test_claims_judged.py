@@ -192,7 +192,7 @@ def test_the_papers_own_numbers(tmp_path):
         "id,row,column,value,std,n,unit,source,note\n"
         "t,a,x,95.3,0.1,7,percent,here,\nt,b,x,95.0,0.1,7,percent,here,\nt,c,x,95.0,,,percent,here,\n"
     )
-    header = "figure,quantity,explore_epochs,bin_left,bin_right,bin_centre,count,note\n"
+    header = "figure,quantity,setting,bin_left,bin_right,bin_centre,count,note\n"
     (tmp_path / "h.csv").write_text(header + "f,x,0,0,1,0.5,2,\nf,x,0,1,2,1.5,1,\nf,x,30,0,1,0.5,9,\n")
     tables = Sources(tmp_path)
 

@@ -75,7 +75,7 @@ def test_values_come_back_bit_for_bit(tmp_path_factory, values):
         (metrics(step=0.5), None, "column step must hold integer values, not float64"),
         (metrics(value="high"), None, "column value must hold real values, not object"),
         (metrics(run=[1, 2, 3]), None, "column run must hold text values, not int64"),
-        (metrics(split="validation"), None, "column split holds ['validation']: take one of train, test"),
+        (metrics(split="dev"), None, "column split holds ['dev']: take one of train, validation, test"),
         (metrics(run="a", step=1), None, "two rows share the key"),
         (metrics(), {"state": "crashed"}, 'status must have state "finished" or "diverged"'),
         (metrics(), {"state": "diverged", "run": "abc"}, "status: step is missing or of a wrong type"),

@@ -218,7 +218,7 @@ def test_a_checkpoint_of_another_model_is_refused_in_one_go():
     with pytest.raises(InputError) as error:
         FlatModel(conv_net()).from_state(state)
     assert "build the model it was made with" in str(error.value)
-    assert "0.weight should have shape (4, 1, 3, 3), the checkpoint lacks it" in str(error.value)
+    assert "0.weight should have shape (4, 1, 3, 3), it is missing from the checkpoint" in str(error.value)
     assert "5.bias should have shape (3,), the checkpoint has (10,)" in str(error.value)
 
 

@@ -1,5 +1,6 @@
 """Figures show exactly the tidy tables, say what they lack, and come out of the notebooks as files."""
 
+import itertools
 import json
 import re
 import subprocess
@@ -14,8 +15,9 @@ import yaml
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.evidence.sources import Sources
 from workflow_scripts.evidence.tables import KINDS, write_table
+from workflow_scripts.evidence.trained import differences
 from workflow_scripts.plotting import figure, notes, panels, style, table, tables
-from workflow_scripts.plotting.spec import read_spec, scale_stamp
+from workflow_scripts.plotting.spec import read_spec
 from workflow_scripts.plotting.tables import summary
 
 REPOSITORY = Path(__file__).parents[2]
@@ -75,9 +77,20 @@ def curve_panel(*series, **more):
     return {"kind": "training_curve", "metric": "accuracy", "series": list(series), **more}
 
 
+MARK = "DEMO: shows that the pipeline runs; no evidence"
+
+
 def spec_of(*panels_, scale="demo", **more):
     described = {"id": "p_figure_1", "paper": "p", "number": "Figure 1", "title": "A title", "caption": "A caption."}
-    return {**described, "scale": scale, "data": "digits", "names": NAMES, "panels": list(panels_), **more}
+    return {
+        **described,
+        "scale": scale,
+        "mark": MARK,
+        "data": "digits",
+        "names": NAMES,
+        "panels": list(panels_),
+        **more,
+    }
 
 
 def drawn(root, *panels_, **more):
@@ -156,7 +169,11 @@ def test_plane_shows_its_points_and_counts_the_iterates_beyond_it(tmp_path):
     rows = values[values["series"] == "iterate"]
     assert np.array_equal(iterates.get_offsets(), rows[["x", "y"]].to_numpy())
     assert np.array_equal(iterates.get_array(), rows["epoch"])
-    assert "1 of 3 iterates lie outside" in ax.get_xlabel()
+    assert "1 of 3 iterates are outside of the part shown" in ax.get_xlabel()
+    assert "distance of the iterates from the plane: 2.5 to 2.5, median 2.5" in ax.get_xlabel()
+    (path,) = [line for line in ax.lines if line.get_gid() == "path"]
+    assert path.get_xydata().tolist() == [[1, 1], [2, 2], [3, 1]]
+    assert iterates.get_clim() == (0, 100)  # the third, of epoch 900, is not seen
     assert [text.get_text() for text in ax.texts] == ["$w_{70}$", "$w_{150}$", "θ = $w_{70-150}$"]
     assert ax.get_xlim() == (0, 4) and ax.get_ylim() == (0, 3) and ax.get_aspect() == 1
 
@@ -177,13 +194,15 @@ def test_similarity_map_and_difference(tmp_path):
     write_similarity(tmp_path, "b", 0.5)
     one, two = ({"kind": "similarity_map", "table": f"{name}.parquet"} for name in "ab")
     _, axes, values = drawn(tmp_path, one, two, {**one, "minus": "b.parquet"})
-    grids = [np.asarray(ax.images[0].get_array()) for ax in axes]
+    maps = [next(part for part in ax.collections if part.get_gid()) for ax in axes]
+    grids = [np.asarray(part.get_array()).reshape(4, 4) for part in maps]
     assert np.allclose(grids[2], np.abs(grids[0] - grids[1])) and grids[0][1, 1] == 0.8
     for number, grid in enumerate(grids, 1):
         assert np.allclose(values.loc[values["panel"] == number, "similarity"], grid.ravel())
     assert "mean 0.44, floor for independent data 0.10" in axes[0].get_xlabel()
-    assert [label.get_text() for label in axes[0].get_yticklabels()] == ["op0", "op1", "op2", "op3"]
-    assert [ax.images[0].get_clim() for ax in axes[:2]] == [(0, 1), (0, 1)]
+    assert [label.get_text() for label in axes[0].get_yticklabels()] == ["0 op0", "1 op1", "2 op2", "3 op3"]
+    assert [part.get_clim() for part in maps] == [(0, 1), (0, 1), (0, pytest.approx(0.3))]
+    assert axes[0].get_ylim()[0] > axes[0].get_ylim()[1]  # the first layer on top
 
 
 def test_maps_of_other_layers_are_not_subtracted(tmp_path):
@@ -202,7 +221,8 @@ def test_similarity_diagonal_with_its_floor(tmp_path):
 
 def test_embedding_joins_each_bend_to_its_modes_and_tells_of_a_mode_that_diverged(tmp_path):
     write_embedding(tmp_path, "e", DIVERGED)
-    _, (ax,), values = drawn(tmp_path, {"kind": "embedding", "table": "e.parquet", "labels": {"G": "mode G"}})
+    panel = {"kind": "embedding", "table": "e.parquet", "labels": {"G": "mode G"}, "lines": [["G", "GA", "A"]]}
+    _, (ax,), values = drawn(tmp_path, panel)
     (joined,) = ax.lines
     assert joined.get_xydata().tolist() == [[0, 0], [2, 3], [4, 0]]
     assert values.loc[values["name"] == "GA", ["from_mode", "to_mode"]].values.tolist() == [["G", "A"]]
@@ -292,20 +312,61 @@ def test_legends_cover_no_panel_and_are_shared_where_panels_share_them(tmp_path)
 
 def test_layout_and_sizes(tmp_path):
     panel = EVERY_KIND["embedding"]
-    made, axes, _ = drawn(tmp_path, *[panel] * 5, scale="paper", layout={"columns": 3, "panel_size": [2, 1.5]})
+    made, axes, _ = drawn(tmp_path, *[panel] * 5, mark="", layout={"columns": 3, "panel_size": [2, 1.5]})
     assert made.get_size_inches().tolist() == [6, 3] and len(made.axes) == 5
     assert axes[0].get_position().y0 > axes[3].get_position().y1
 
 
-def test_every_scale_but_the_papers_is_stamped(tmp_path):
+def test_a_figure_bears_the_mark_of_its_scale(tmp_path):
     write_metrics(tmp_path, "a")
-    for scale, text in (
-        ("demo", "DEMO – digits, narrow networks: shapes only, not the paper's numbers"),
-        ("paper", ""),
-    ):
-        made, _, _ = drawn(tmp_path, curve_panel(line("one", "a")), scale=scale)
-        assert made.get_suptitle().replace("\n", " ") == text == scale_stamp(scale, "digits")
-    assert scale_stamp("reduced", "cifar10").startswith("REDUCED – cifar10, ")
+    for mark in (MARK, ""):
+        made, _, _ = drawn(tmp_path, curve_panel(line("one", "a")), mark=mark)
+        assert made.get_suptitle().replace("\n", " ") == mark
+
+
+def runs_of(root, trials=1, **changes):
+    """Two runs with a provenance, as a specification has them."""
+    recipe = {"data": "cifar10", "model": {"name": "vgg16", "width": 1}, "batch_size": 100, **changes}
+    recipe = {"schedule": {"name": "piecewise", "rates": [[1, 0.1], [2, 0.01]]}, **recipe}
+    declared = {"data": "cifar10", "model": {"name": "vgg16"}, "batch_size": 100, "trials": trials}
+    declared["schedule"] = {"name": "piecewise", "rates": [[1, 0.1], [2, 0.01]]}
+    for seed in (1, 2):
+        facts = {"recipe": recipe, "seeds": [seed], "device": "cpu", "fingerprints": [f"r{seed}"]}
+        frame = pd.DataFrame([], columns=list(KINDS["metrics"].columns))
+        write_table(root / f"r{seed}.parquet", frame, "metrics", DIVERGED, facts)
+    return {f"r{n}": {"table": f"r{n}.parquet", "setting": "s", "declared": declared} for n in (1, 2)}
+
+
+def test_what_was_trained_in_place_of_the_papers_is_told_below(tmp_path):
+    assert differences(Sources(tmp_path, runs=runs_of(tmp_path))) == ""
+    assert differences(Sources(tmp_path, runs={"r": {"table": "nowhere", "setting": "s", "declared": {}}})) == ""
+    changes = {"data": "digits", "model": {"name": "vgg9", "width": 0.125}, "batch_size": 4000}
+    runs = runs_of(tmp_path, trials=5, **changes, schedule={"name": "step", "lr": 0.02})
+    told = (
+        "Trained here: digits for cifar10, vgg9 of width 0.125 for vgg16; batch 4,000 for 100; rate 0.02 for 0.1; "
+        "2 of 5 trials."
+    )
+    sources = Sources(tmp_path, runs=runs)
+    assert differences(sources) == told
+    assert (sources.seeds(), sources.device(), sources.fingerprints()) == ([1, 2], "cpu", ["r1", "r2"])
+    write_metrics(tmp_path, "a")
+    panels_ = [curve_panel(line("one", "a"), line("two", "a"))] * 2
+    made, _ = figure.draw(spec_of(*panels_), Sources(tmp_path, runs=runs))
+    (below,) = [text for text in made.texts if text.get_text().startswith("Trained")]
+    assert below.get_text().replace("\n", " ") == told
+    parts = [below, *made.texts[:1], *made.legends]
+    places = [*(part.get_window_extent() for part in parts), *(ax.get_tightbbox() for ax in made.axes)]
+    assert len(made.legends) == 1
+    assert not any(overlap(one, other) for one, other in itertools.combinations(places, 2))
+
+
+def test_a_fall_back_is_told_with_its_settings(tmp_path):
+    runs = runs_of(tmp_path, initialisation={"variance": 3.0}, fallback={"initialisation": {"variance": 1.5}})
+    sources = Sources(tmp_path, {"r1": "mode E"}, runs)
+    attempt = {"run": "r1", "step": 60, "epoch": 6.0, "reason": "the loss is nan"}
+    assert sources.fallback(attempt) == "mode E with variance 3 diverged at epoch 6; drawn: variance 1.5"
+    unknown = sources.fallback({**attempt, "run": "x" * 12})
+    assert unknown == "run xxxxxxxx diverged at epoch 6 (step 60), then fell back"
 
 
 def test_the_same_figure_gives_the_same_bytes_with_text_as_text(tmp_path):
@@ -482,7 +543,7 @@ def test_figure_notebook(tmp_path):
     assert values.loc[values["panel"] == 2, "note"].tolist() == ["mode E diverged at epoch 3.2 (step 63)"]
     assert values.loc[values["panel"] == 3, "note"].unique().tolist() == ["not run"]
     page = (tmp_path / "out" / "notebook.html").read_text()
-    assert loads_of(page) == [] and "data:image/png;base64," in page and "DEMO – digits" in page
+    assert loads_of(page) == [] and "data:image/png;base64," in page and MARK in page
     assert "<title>Figure 1: A title</title>" in page and "not run" in page
     notebook = json.loads((tmp_path / "out" / "notebook.ipynb").read_text())
     assert all(cell["outputs"] for cell in notebook["cells"] if cell.get("metadata", {}).get("alt"))

@@ -31,7 +31,7 @@ def specs(tmp_path_factory):
 
 
 def sources(spec):
-    return Sources(ROOT, spec["names"])
+    return Sources(ROOT, spec["names"], spec["runs"])
 
 
 # --- tables ----------------------------------------------------------------------------------------------------------

@@ -72,7 +72,8 @@ def spec_of(*rows, columns=COLUMNS, **more):
         "columns": columns,
         "rows": list(rows),
     }
-    return {"id": "p_table_1", "paper": "p", "number": "Table 1", "title": "A title", "scale": "demo", "data": "digits",
+    return {"id": "p_table_1", "paper": "p", "number": "Table 1", "title": "A title",
+            "scale": "demo", "mark": "DEMO: no evidence", "data": "digits",
             "reported": "reported.csv", "table": {**contents, **more}}  # fmt: skip
 
 
@@ -370,8 +371,13 @@ def histogram(*series, **more):
     return {"kind": "histogram", "quantity": "accuracy", "heading": "Explore epochs", "series": list(series), **more}
 
 
-def bars_of(ax):
-    return [bar for container in ax.containers for bar in container]
+def rows_of(ax):
+    """The histograms of a panel, the first setting's first."""
+    return ax.child_axes
+
+
+def bars_of(row):
+    return [bar for bar in row.patches if bar.get_height()]
 
 
 def test_a_histogram_counts_every_trial_in_its_row(root):
@@ -381,27 +387,43 @@ def test_a_histogram_counts_every_trial_in_its_row(root):
         for label, values in found.items()
     ]
     (ax,), values = drawn(root, histogram(*series))
-    for place, (label, trials_) in enumerate(found.items()):
+    assert len(rows_of(ax)) == 2 and ax.get_ylabel() == "Explore epochs"
+    for row, (label, trials_) in zip(rows_of(ax), found.items(), strict=True):
         own = values[values["series"] == label]
-        assert own["value"].dropna().tolist() == trials_ and own["count"].sum() == len(trials_)
-        ticks = next(line for line in ax.lines if len(line.get_xdata()) == len(trials_) and line.get_marker() == "|")
-        assert ticks.get_xdata().tolist() == trials_ and abs(ticks.get_ydata()[0] - place) < 0.2
-        assert all(bar.get_y() == place for bar in bars_of(ax) if any(
-            abs(bar.get_x() - left) < 1e-9 and bar.get_y() == place for left in own["left"]))  # fmt: skip
-    assert len(bars_of(ax)) == values["count"].notna().sum()
-    assert max(bar.get_height() for bar in bars_of(ax)) < 1
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["0", "30"]
-    assert "91.50 ± 2.18\nn = 3" in [text.get_text() for text in ax.texts]
+        assert own["value"].dropna().tolist() == trials_
+        bars = own.dropna(subset="count")
+        shown = [(bar.get_x(), bar.get_x() + bar.get_width(), bar.get_height()) for bar in bars_of(row)]
+        assert np.allclose(shown, bars[["left", "right", "count"]]) and bars["count"].sum() == len(trials_)
+        (ticks,) = row.collections
+        assert [tick[0, 0] for tick in ticks.get_segments()] == trials_
+        assert label in texts_of(row) and row.get_ylabel() == "trials"
+        assert all(tick == int(tick) for tick in row.get_yticks())  # a scale of counts
+    assert len({row.get_ylim() for row in rows_of(ax)}) == 1
+    assert "91.50 ± 2.18\nn = 3" in texts_of(rows_of(ax)[0])
 
 
-def test_a_digitised_histogram_has_the_papers_bars(root):
+def texts_of(row):
+    return [text.get_text() for text in row.texts]
+
+
+def test_a_digitised_histogram_has_the_papers_bars_and_the_mean_of_its_bins_centres(root):
+    text = HISTOGRAMS.replace("94,94.5,94.25,2", "94,94.5,94.21,2")  # as read: not in the middle of its bin
+    (root / "reported_histograms.csv").write_text(text)
     digitised = {"file": "reported_histograms.csv", "figure": "figure_3"}
     panel = {"kind": "histogram", "quantity": "accuracy", "digitised": digitised}
     (ax,), values = drawn(root, panel)
-    assert [(bar.get_x(), bar.get_width()) for bar in bars_of(ax)] == [(94, 0.5), (94.5, 0.5), (95, 0.5)]
-    heights = [bar.get_height() for bar in bars_of(ax)]
-    assert heights == pytest.approx([0.82 * count / 3 for count in (2, 1, 3)]) and values["value"].isna().all()
-    assert "94.42 ± 0.29\nn = 3" in [text.get_text() for text in ax.texts]
+    rows = rows_of(ax)
+    assert [(bar.get_x(), bar.get_width()) for row in rows for bar in bars_of(row)] == [
+        (94, 0.5),
+        (94.5, 0.5),
+        (95, 0.5),
+    ]
+    assert [bar.get_height() for row in rows for bar in bars_of(row)] == [2, 1, 3] and values["value"].isna().all()
+    assert "94.39 ± 0.31\nn = 3" in texts_of(rows[0])
+    spec = trend_spec([{"at": 0, "tables": []}, {"at": 30, "tables": []}])
+    spec["table"]["rows"][0]["digitised"] = digitised
+    numbers = trend_table.values(spec, Sources(root))
+    assert numbers.loc[numbers["whose"] != "ours", "mean_0"].item() == pytest.approx(94.39)
 
 
 def test_histograms_of_like_extent_share_it_and_others_do_not(root):

@@ -22,6 +22,7 @@ EXAMPLES = {
     "cosine_restarts": {"lr": 0.05, "final": 1e-6, "first_cycle": 1},
     "knee": {"lr": 0.1, "explore": 6},
     "one_cycle": {"lr": 0.1},
+    "phases": {"phases": [[5, {"name": "constant", "lr": 0.1}], [7, {"name": "linear", "lr": 0.1}]]},
     "exponential_range": {"lr_min": 1e-6, "lr_max": 10.0},
     "inverse_sqrt": {"lr": 7e-4, "warmup": {"epochs": 2}},
     "hold_then_linear": {"lr": 0.015},

@@ -58,9 +58,9 @@ def test_a_training_that_is_killed_again_and_again_ends_in_the_same_bits(tiny, t
 
 @pytest.fixture(scope="module")
 def ends(tiny, tmp_path_factory):
-    """Two checkpoints with descriptions."""
+    """Three checkpoints with descriptions."""
     folder, found = tmp_path_factory.mktemp("ends"), []
-    for seed in (1, 2):
+    for seed in (1, 2, 3):
         out = finish(Job(small_recipe(seed=seed), {"epoch-4": 12}), tiny, folder)
         found.append(out / "checkpoints" / "epoch-4.safetensors")
     return found
@@ -89,7 +89,7 @@ def test_a_curve_that_is_killed_again_and_again_ends_in_the_same_bits(tiny, ends
 def test_other_ends_begin_another_curve(tiny, ends, tmp_path):
     """The recipe names the ends, and a user's own may change behind their names."""
     end, results = tmp_path / "end.safetensors", []
-    for source in (ends[1], ends[0]):
+    for source in (ends[1], ends[2]):
         shutil.copy(source, end)
         out = tmp_path / "curve" / "x"
         arguments = ["--recipe", canonical(CURVE), "--start", ends[0], "--end", end, "--data", tiny, "--out", out]

@@ -37,7 +37,7 @@ def prepare(
     source : a directory with train/<class> and val/<class>, of which a listing is prepared; or one with x_train.npy,
         y_train.npy, x_test.npy, y_test.npy and SHA256SUMS. Images are then uint8, (n, size, size) or (n, size, size,
         1 or 3); labels are integers 0 .. k - 1. For a registered name it is a
-        mirror and must have the registered shape; any other name is one's own data, for which an optional
+        mirror and must have the registered shape; any other name is a custom data set, for which an optional
         `dataset.yaml` sets `crop_padding` and `flip`. Text is a registered name's, or has a `dataset.yaml` with its
         `form`; see `text.settings`. None asks the publisher of a registered data set.
     vocabulary : see `text.prepare.prepare_text`.

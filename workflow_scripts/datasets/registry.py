@@ -8,7 +8,7 @@ import yaml
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.images.npy import open_array
 
-AUGMENTATION = "dataset.yaml"  # beside one's own arrays, optional: crop_padding and flip
+AUGMENTATION = "dataset.yaml"  # beside the arrays of a custom data set, optional: crop_padding and flip
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ INFO: dict[str, DatasetInfo] = {
     for info in [
         DatasetInfo("cifar10", 32, 3, 10, 50_000, 10_000, crop_padding=4, flip=True),
         DatasetInfo("fashion_mnist", 28, 1, 10, 60_000, 10_000, crop_padding=4, flip=True),
-        # A mirrored digit is no digit.
+        # Digits change meaning when mirrored: no flip.
         DatasetInfo("digits", 8, 1, 10, 1_437, 360, crop_padding=1, flip=False),
         # Who wants it asks its publisher; it is named in config.yaml's data.sources.
         DatasetInfo("imagenet", 224, 3, 1000, 1_281_167, 50_000, crop_padding=0, flip=True, form="pictures"),

@@ -24,7 +24,7 @@ import pandas as pd
 
 from workflow_scripts.evidence.effects import Sample
 from workflow_scripts.evidence.quantities import QUANTITIES, trials
-from workflow_scripts.evidence.reported import read_histograms, read_reported, reported_row
+from workflow_scripts.evidence.reported import as_trials, read_histograms, read_reported, reported_row
 from workflow_scripts.evidence.sources import Sources
 
 
@@ -167,8 +167,7 @@ def _group(frame: pd.DataFrame, layers: str, absolute: bool) -> float:
 
 def _digitised(file: str, figure: str, setting: float, root: Any) -> list[float]:
     bins = read_histograms(root / file, figure)
-    bins = bins[bins["explore_epochs"] == setting]
-    return np.repeat(bins["bin_centre"], bins["count"]).tolist()
+    return as_trials(bins[bins["setting"] == setting])
 
 
 def _reported(file: str, key: list[str], root: Any) -> Sample:

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from workflow_scripts.evidence.metrics import METRICS
+
 if TYPE_CHECKING:
     from workflow_scripts.evidence.sources import Sources
 
@@ -26,16 +28,20 @@ class Quantity:
     decimals: int = 2
 
 
+def _of_metric(name: str, split: str) -> Quantity:
+    metric = METRICS[name]
+    where = {"metric": name, "split": split}
+    return Quantity(metric.on(split), metric.direction, "metrics", where=where, decimals=metric.decimals)
+
+
 QUANTITIES = {
-    "accuracy": Quantity("Test accuracy (%)", "max", "metrics", where={"metric": "accuracy", "split": "test"}),
-    "top5_accuracy": Quantity(
-        "Top-5 test accuracy (%)", "max", "metrics", where={"metric": "top5_accuracy", "split": "test"}
-    ),
-    "train_loss": Quantity("Training loss", "min", "metrics", where={"metric": "loss", "split": "train"}, decimals=4),
+    "accuracy": _of_metric("accuracy", "test"),
+    "top5_accuracy": _of_metric("top5_accuracy", "test"),
+    "train_loss": _of_metric("loss", "train"),
     "sharpness": Quantity("Sharpness (%)", "min", "sharpness", "sharpness"),
     "fisher_score": Quantity("Fisher score", "min", "fisher", "fisher_score", decimals=3),
-    "bleu": Quantity("Test BLEU", "max"),
-    "f1": Quantity("F1 (%)", "max"),
+    "bleu": Quantity(METRICS["bleu"].on("test"), METRICS["bleu"].direction),
+    "f1": Quantity(METRICS["f1"].title, METRICS["f1"].direction),
 }
 
 

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import whole_file
+from workflow_scripts.evidence.metrics import METRICS, SPLITS, meanings
 
 FINISHED: Mapping[str, Any] = {"state": "finished"}
 DIVERGENCE: Mapping[str, type | tuple[type, ...]] = {"run": str, "step": int, "epoch": (int, float), "reason": str}
@@ -61,9 +62,9 @@ class Table:
         return self.status["state"] == "diverged"
 
 
-SPLIT = Column("text", "part of the data; the papers' “validation” is the test set", ("train", "test"))
-METRIC = Column("text", "what was measured", ("loss", "accuracy"))
-VALUE = Column("real", "loss in nats without L2; accuracy in percent; learning rate as set; inf or nan where diverged")
+SPLIT = Column("text", "part of the data; the papers' “validation” of images is the test set", tuple(SPLITS))
+METRIC = Column("text", "what was measured", tuple(METRICS))
+VALUE = Column("real", f"inf or nan where diverged. {meanings()}")
 RUN = Column("text", "fingerprint of the run")
 LAYER = "index of the operation in forward order, from 0"
 
@@ -78,7 +79,7 @@ KINDS: dict[str, Kind] = {
             "step": Column("integer", "updates made so far"),
             "epoch": Column("real", "the same moment in the paper's epochs"),
             "split": SPLIT,
-            "metric": Column("text", "what was measured", ("loss", "accuracy", "top5_accuracy", "learning_rate")),
+            "metric": METRIC,
             "value": VALUE,
         },
     ),

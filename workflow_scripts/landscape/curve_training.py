@@ -73,7 +73,7 @@ class CurveState:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "CurveState":
-        """The state that `to_tensors` told of."""
+        """The state that `to_tensors` gave."""
         epoch, diverged = tensors["progress"].tolist()
         saved = {int(name[6:]): bends for name, bends in tensors.items() if name.startswith("saved-")}
         # A file keeps no order of its tensors, and the rows of the curve's table follow it.
@@ -134,7 +134,12 @@ def train_curve(
         saved = {epoch: earlier.to(bends) for epoch, earlier in state.saved.items()}
         state = CurveState(state.epoch, bends, state.momentum.to(bends, copy=True), saved, state.diverged)
     flat.model.train()
-    gradients = Replayed(lambda images, labels: point_gradient(flat, images, labels, autocast), flat.model)
+    replayed = Replayed()
+
+    def gradients(images: Tensor, labels: Tensor) -> Tensor:
+        (loss,) = replayed(lambda *batch: (point_gradient(flat, *batch, autocast),), flat.model, (images, labels))
+        return loss
+
     while state.epoch < recipe.epochs and not state.diverged:
         state.epoch += 1
         images = batches(state.epoch)

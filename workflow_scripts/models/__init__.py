@@ -23,8 +23,8 @@ def build(spec: dict, info) -> "nn.Module":
 
     Parameters
     ----------
-    spec : `{"name": ..., option: value, ...}`; a name of `names.NAMES`, or "package.module:function" for a model of
-        one's own: `function(info, **options)` returns an `nn.Module` from images (b, channels, side, side) to
+    spec : `{"name": ..., option: value, ...}`; a name of `names.NAMES`, or "package.module:function" for a custom
+        model: `function(info, **options)` returns an `nn.Module` from images (b, channels, side, side) to
         logits (b, classes), with a submodule `classifier`.
     info : has `channels`, `classes` and `image_size` (the side, in pixels).
 

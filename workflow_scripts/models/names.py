@@ -30,11 +30,25 @@ class Option:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """One option of a model that is one of some words."""
+
+    default: str
+    words: tuple[str, ...]
+    meaning: str
+    type: type = str
+
+    def problem(self, value: object) -> str | None:
+        """As `Option.problem`."""
+        return None if value in self.words else f"{value!r} is not one of {', '.join(self.words)} ({self.meaning})"
+
+
+@dataclass(frozen=True)
 class Model:
     """Where a model is built ("module:function") and the options that it takes."""
 
     builder: str
-    options: dict[str, Option] = field(default_factory=dict)
+    options: dict[str, Option | Choice] = field(default_factory=dict)
 
 
 WIDTH = Option(float, 1.0, 0.001, 100.0, "multiplies every channel count; 1 is the paper's")
@@ -66,13 +80,52 @@ MODELS: dict[str, Model] = {
 NAMES = tuple(MODELS)
 
 
+def _layers(default: int, what: str) -> Option:
+    return Option(int, default, 1, 1000, what)
+
+
+def _rate(default: float, what: str) -> Option:
+    return Option(float, default, 0.0, 0.99, f"the probability of dropping {what}")
+
+
+# Of text: what they are built with besides is the size of the vocabulary.
+LANGUAGE: dict[str, Model] = {
+    "transformer": Model(
+        "workflow_scripts.models.language.transformer:transformer",
+        {
+            "encoder_layers": _layers(6, "layers of the encoder"),
+            "decoder_layers": _layers(6, "layers of the decoder"),
+            "width": Option(int, 512, 2, math.inf, "numbers in a token's vector"),
+            "heads": Option(int, 8, 1, math.inf, "heads of each attention"),
+            "ffn": Option(int, 2048, 1, math.inf, "units of each feed-forward layer"),
+            "dropout": _rate(0.1, "a number of a sublayer's output"),
+            "attention_dropout": _rate(0.0, "a weight of an attention"),
+            "activation_dropout": _rate(0.0, "a unit of a feed-forward layer"),
+            "share": Choice("decoder", ("none", "decoder", "all"), "embeddings that are one matrix"),
+        },
+    ),
+    "bert": Model(
+        "workflow_scripts.models.language.bert:bert",
+        {
+            "layers": _layers(12, "layers"),
+            "width": Option(int, 768, 2, math.inf, "numbers in a token's vector"),
+            "heads": Option(int, 12, 1, math.inf, "heads of each attention"),
+            "ffn": Option(int, 3072, 1, math.inf, "units of each feed-forward layer"),
+            "longest": Option(int, 512, 8, math.inf, "tokens of the longest sequence"),
+            "dropout": _rate(0.1, "a number of a sublayer's output"),
+            "attention_dropout": _rate(0.1, "a weight of an attention"),
+        },
+    ),
+}
+
+
 def is_own(name: str) -> bool:
-    """Whether a name is "package.module:function", a model of one's own."""
+    """Whether a name is "package.module:function", a custom model."""
     return OWN_MODEL.fullmatch(name) is not None
 
 
-def options(name: str) -> dict[str, Option]:
-    """The options of a model by name; those of a model of one's own are known to its function alone, so none here.
+def options(name: str) -> dict[str, Option | Choice]:
+    """The options of a model by name; those of a custom model are known to its function alone, so none here.
 
     Raises
     ------
@@ -81,12 +134,12 @@ def options(name: str) -> dict[str, Option]:
     """
     if isinstance(name, str) and is_own(name):
         return {}
-    if name not in NAMES:
+    if name not in NAMES and name not in LANGUAGE:
         raise InputError(
-            f"there is no model {name!r}; choose one of {', '.join(NAMES)}, or give your own as "
+            f"there is no model {name!r}; choose one of {', '.join([*NAMES, *LANGUAGE])}, or give your own as "
             '"package.module:function"'
         )
-    return MODELS[name].options
+    return (MODELS | LANGUAGE)[name].options
 
 
 def check(spec: dict) -> dict:

@@ -8,7 +8,7 @@ from workflow_scripts.planning.analysis import Analysis, short
 from workflow_scripts.planning.declarations import PaperDeclaration
 from workflow_scripts.planning.kinds import OF_TRIALS, RESOLVE
 from workflow_scripts.planning.paths import Paths
-from workflow_scripts.planning.runs import Run, RunResolver
+from workflow_scripts.planning.runs import Run, RunResolver, as_spec
 from workflow_scripts.plotting import panels, tables
 
 UNKNOWN = "unknown"  # stands for a run or analysis that has been told to be missing, so that no panel complains again
@@ -48,6 +48,7 @@ class ArtifactResolver:
         """One artifact, with everything that it draws."""
         declared = dict(self.paper.artifacts["artifacts"][name])
         where = f"papers/{self.paper.name}/artifacts.yaml: {name}"
+        self._shown: dict[str, int] = {}
         used_runs: dict[str, Run] = {}
         used_analyses: dict[str, Analysis] = {}
         sensitivity = declared.pop("sensitivity", False)
@@ -66,8 +67,29 @@ class ArtifactResolver:
             named |= {run.id: short(run) for run in analysis.runs}
             named.update({end["run"]: end["name"] for end in analysis.recipe.get("runs", [])})
         spec["names"] = {id: name.replace("_", " ") for id, name in named.items()}
+        of_analyses = {run.id: run for analysis in used_analyses.values() for run in analysis.runs}
+        spec["runs"] = {id: self._described(run) for id, run in (used_runs | of_analyses).items()}
+        spec["mark"] = self._mark(scale)
         self._check(spec, where)
         return Artifact(name, spec, list(used_runs.values()), list(used_analyses.values()), sensitivity)
+
+    def _described(self, run: Run) -> dict:
+        """Where the metrics of a run are, and what the paper says of it: what was trained may differ from that."""
+        declared = {key: run.declared[key] for key in ("data", "batch_size", "schedule")}
+        declared |= {"model": as_spec(run.declared["model"]), "trials": self._shown.get(run.setting, 1)}
+        return {"table": str(self.paths.metrics(run.id)), "setting": run.setting, "declared": declared}
+
+    def _mark(self, scale: str) -> str:
+        """What every picture of a scale says of it; nothing at the papers' own."""
+        mark = self.runs.scale.declared.get("mark", "")
+        return mark if mark or scale == "paper" else f"{scale.upper()}: not the paper's scale"
+
+    def _show(self, runs: list[Run], trials: int | None) -> None:
+        """Note how many trials of a setting the paper has where these runs are shown."""
+        for run in runs:
+            declared = run.declared.get("trials", 1)
+            shown = min(trials or declared, declared)
+            self._shown[run.setting] = max(shown, self._shown.get(run.setting, 1))
 
     def _resolve_references(self, node, where: str, runs: dict, analyses: dict):
         if isinstance(node, list):
@@ -79,6 +101,7 @@ class ArtifactResolver:
             if key in ("run", "runs"):
                 found = self.runs.first(value, node.get("trials"), where)
                 runs.update({run.id: run for run in found})
+                self._show(found, 1 if key == "run" else node.get("trials"))
                 tables = [str(self.paths.metrics(run.id)) for run in found] or [UNKNOWN]
                 resolved.update({"table": tables[0]} if key == "run" else {"tables": tables})
             elif key in OF_TRIALS and isinstance(value, str):
@@ -110,6 +133,7 @@ class ArtifactResolver:
         """The table of an analysis that measures trials, and the first `trials` of its runs."""
         table = self._tables(kind, name, where, analyses)["table"]
         analysis = self.analyses.find(kind, name, where)
+        self._show(analysis.runs if analysis else [], trials)
         runs = [end["run"] for end in analysis.recipe["runs"]] if analysis else [UNKNOWN]
         return {"table": table, "runs": runs[:trials]}
 

@@ -30,7 +30,7 @@ class Claim:
     spec : what the judge is given: id, paper, section, says, against, shown_in (identities of artifacts), needs, data,
         names of runs, `judge` with the paths of its operands' tables (None where nothing is declared), and
         `paper_judge`, the same on the paper's own numbers (None where it gives none).
-    rule : kind, expected, threshold and contradicted of the judgement.
+    rule : kind, expected, threshold and contradicted of the judgement, and what its effect is in a word.
     """
 
     name: str
@@ -82,6 +82,7 @@ class ClaimResolver:
         }
         rule = {key: declared["judge"][key] for key in ("kind", "expected", "threshold")}
         rule["contradicted"] = declared["judge"].get("contradicted", rule["threshold"])
+        rule["effect"] = _effect(declared["judge"])
         return Claim(name, spec, rule, list(runs.values()), list(analyses.values()))
 
     def _is_declared(self, judge: dict) -> bool:
@@ -179,6 +180,15 @@ class ClaimResolver:
         for name in names:
             if name not in known:
                 self.problems.append(f"{where}: shown_in names {name!r}; allowed are {', '.join(known)}")
+
+
+def _effect(judge: dict) -> str:
+    """What a judgement's effect is, in a word."""
+    if "to" in judge:
+        return "ratio"
+    if "beyond" in judge:
+        return "share"
+    return {"trend": "τ", "barrier": "height", "equivalence": "difference"}.get(judge["kind"], judge["kind"])
 
 
 def _settings(judge: dict) -> dict:

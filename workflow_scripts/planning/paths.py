@@ -53,5 +53,8 @@ class Paths:
         """The table of the verdicts on all claims."""
         return self.results / scale / "verdicts.parquet"
 
+    def site(self, scale: str) -> Path:
+        return self.results / scale / "site"
+
     def artifact(self, scale: str, paper: str, name: str) -> Path:
         return self.results / scale / paper / name

@@ -96,7 +96,9 @@ def make_plan(config: dict, root: Path) -> Plan:
     """
     declared = declarations.read(config, root)
     data_sets, problems = own_data(config["data"]["sources"])
-    scale = Scale(config["scale"], declared.scale, data_sets)
+    sources = config["data"]["sources"]
+    folders = frozenset(name for name, folder in sources.items() if is_checkpoint_folder(Path(folder)))
+    scale = Scale(config["scale"], declared.scale, data_sets, folders)
     problems += scale.problems(declared.papers)
     archive = Path(os.path.relpath(root / "archive" / config["scale"]))
     paths = Paths(Path(config["results"]), Path(config["data"]["folder"]), archive, config.get("source") == "archive")

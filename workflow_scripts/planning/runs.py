@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.models import names as model_names
 from workflow_scripts.planning.declarations import PaperDeclaration
-from workflow_scripts.planning.scaling import Scale, scaled_rates, steps_per_epoch
+from workflow_scripts.planning.scaling import Scale, in_epochs, scaled_rates, steps_per_epoch
+from workflow_scripts.planning.text_runs import text_recipe
 from workflow_scripts.recipes import engine, schedules
 from workflow_scripts.recipes.canonical import fingerprint
 from workflow_scripts.recipes.merge import merge
@@ -13,6 +14,7 @@ from workflow_scripts.recipes.merge import merge
 OPTIMIZER_OPTIONS = {
     "sgd": ("name", "momentum", "weight_decay", "nesterov"),
     "adam": ("name", "betas", "eps", "weight_decay"),
+    **dict.fromkeys(("adamw", "radam", "lamb"), ("name", "betas", "eps", "weight_decay", "decay_biases_and_norms")),
 }
 
 
@@ -24,6 +26,7 @@ class Run:
     checkpoints : what is saved, label ("epoch-30", "iteration-200", in the paper's terms) → step at this scale.
     rate_factor : what the scale multiplied the learning rates with.
     names : how the declarations call it, for example "gotmare2019/mode_G" or "gotmare2019/student_distilled/3".
+    declared : the paper's own terms, before the scale changes them.
     """
 
     recipe: dict
@@ -32,26 +35,38 @@ class Run:
     names: list[str] = field(default_factory=list)
     experiment: str = ""
     checkpoints: dict[str, int] = field(default_factory=dict)
+    declared: dict = field(default_factory=dict)
 
     @property
     def id(self) -> str:
         return fingerprint(self.recipe)
 
     @property
+    def setting(self) -> str:
+        """What it is a trial of, such as "student_distilled"."""
+        return self.names[0].split("/")[1]
+
+    @property
     def steps_per_epoch(self) -> int:
+        if "updates_per_epoch" in self.recipe:
+            return self.recipe["updates_per_epoch"]
         return steps_per_epoch(self.recipe["samples_per_epoch"], self.recipe["batch_size"])
 
     @property
     def teacher(self) -> str | None:
-        """The run whose checkpoint is distilled, if there is one."""
-        return self.recipe["distillation"]["teacher"]["run"] if self.recipe["distillation"] else None
+        """The run whose checkpoint this one begins with: it is distilled, or trained on; if there is one."""
+        if self.recipe["distillation"]:
+            return self.recipe["distillation"]["teacher"]["run"]
+        return (self.recipe.get("pretrained") or {}).get("run")
 
     def step(self, label: str) -> int:
         """The step at this scale of "epoch-n" or "iteration-n" of the paper."""
         return round(self.epochs(label) * self.steps_per_epoch)
 
     def epochs(self, label: str) -> float:
-        """Where in the training "epoch-n" or "iteration-n" of the paper lies."""
+        """Where in the training "epoch-n" or "iteration-n" of the paper lies; "best" and "average-n" are of its end."""
+        if label == "best" or label.startswith("average-"):
+            return self.recipe["epochs"]
         unit, number = label.split("-")
         return int(number) if unit == "epoch" else int(number) / self.paper_steps_per_epoch
 
@@ -153,10 +168,13 @@ class RunResolver:
         for trial in range(self.scale.trials(f"{self.paper.name}/{experiment}", trials) if trials else 1):
             label = f"{self.paper.name}/{name}" + (f"/{trial + 1}" if trials else "")
             own = {**recipe, "seed": declared["seed"] + trial}
-            runs.append(Run(own, paper_steps, rate_factor, [label], f"{self.paper.name}/{experiment}"))
+            run = Run(own, paper_steps, rate_factor, [label], f"{self.paper.name}/{experiment}", declared=declared)
+            runs.append(run)
         return runs
 
     def _recipe(self, experiment: str, declared: dict, where: str) -> tuple[dict, int, float]:
+        if "task" in declared:
+            return text_recipe(self, f"{self.paper.name}/{experiment}", declared, where)
         scale, data = self.scale, self.scale.data(declared["data"])
         paper_info, info = scale.info(declared["data"]), scale.info(data)
         for name, found in ((declared["data"], paper_info), (data, info)):
@@ -166,7 +184,7 @@ class RunResolver:
                 )
         if paper_info is None or info is None:
             return {}, 0, 1.0
-        model, rate_factor = self._model(declared["model"], where)
+        model, rate_factor = self.model(declared["model"], where)
         batch = scale.batch_size(declared["batch_size"])
         samples = scale.samples_per_epoch(f"{self.paper.name}/{experiment}", data, batch)
         if batch > info.train:
@@ -176,11 +194,7 @@ class RunResolver:
         paper_steps = steps_per_epoch(paper_info.train, declared["batch_size"])
         schedule = in_epochs(scaled_rates(declared["schedule"], rate_factor), paper_steps)
         self.problems += [f"{where}: schedule {problem}" for problem in schedules.check(schedule, declared["epochs"])]
-        allowed = OPTIMIZER_OPTIONS[declared["optimizer"]["name"]]
-        for option in declared["optimizer"]:
-            if option not in allowed:
-                name = declared["optimizer"]["name"]
-                self.problems.append(f"{where}: optimizer: {name} has no {option!r}; allowed are {', '.join(allowed)}")
+        self.check_optimizer(declared["optimizer"], where)
         initialisation = declared["initialisation"]
         if initialisation.get("rule") == "default" and "variance" in initialisation:
             self.problems.append(f"{where}: initialisation: the rule 'default' has no variance; it is of the rule 'he'")
@@ -203,7 +217,15 @@ class RunResolver:
         }
         return recipe, paper_steps, rate_factor
 
-    def _model(self, declared: str | dict, where: str) -> tuple[dict, float]:
+    def check_optimizer(self, declared: dict, where: str) -> None:
+        """Tell options that an optimizer does not have."""
+        allowed = OPTIMIZER_OPTIONS[declared["name"]]
+        for option in declared:
+            if option not in allowed:
+                name = declared["name"]
+                self.problems.append(f"{where}: optimizer: {name} has no {option!r}; allowed are {', '.join(allowed)}")
+
+    def model(self, declared: str | dict, where: str) -> tuple[dict, float]:
         """The specification at this scale with every default filled in, and the factor for learning rates."""
         model, rate_factor = self.scale.model(as_spec(declared), self.paper.name)
         try:
@@ -239,12 +261,3 @@ class RunResolver:
 def as_spec(model: str | dict) -> dict:
     """A model is declared by its name, or by its name and options."""
     return {"name": model} if isinstance(model, str) else dict(model)
-
-
-def in_epochs(schedule: dict, paper_steps_per_epoch: int) -> dict:
-    """The schedule with a warmup that is declared in the paper's iterations turned into epochs."""
-    warmup = schedule.get("warmup")
-    if not warmup or "iterations" not in warmup:
-        return schedule
-    rest = {key: value for key, value in warmup.items() if key != "iterations"}
-    return {**schedule, "warmup": {**rest, "epochs": warmup["iterations"] / paper_steps_per_epoch}}

@@ -15,6 +15,7 @@ from workflow_scripts.datasets.text.settings import TEXT, TextInfo
 from workflow_scripts.models import names as model_names
 from workflow_scripts.planning.declarations import PaperDeclaration
 
+TEXT_KEYS = ("batch_tokens", "batch_size", "updates_per_epoch", "lengths", "length", "stride")
 RATE_KEYS = ("lr", "final", "lr_min", "lr_max")
 
 
@@ -24,18 +25,21 @@ class Scale:
 
     declared : the document scales/<name>.yaml.
     own_data : data sets that the user added, by name (from config.yaml's data.sources).
+    checkpoints : names there of BERT checkpoints in folders.
     """
 
     name: str
     declared: dict
     own_data: dict[str, DatasetInfo | TextInfo]
+    checkpoints: frozenset[str] = frozenset()
 
     def problems(self, papers: Iterable[PaperDeclaration]) -> list[str]:
         """Names in the scale that mean nothing: of models, and of experiments of these papers."""
+        allowed_models = [*model_names.NAMES, *model_names.LANGUAGE]
         found = [
-            f"scales/{self.name}.yaml: models names {model!r}; allowed are {', '.join(model_names.NAMES)}"
+            f"scales/{self.name}.yaml: models names {model!r}; allowed are {', '.join(allowed_models)}"
             for model in self.declared["models"]
-            if model.rpartition("/")[2] not in model_names.NAMES and not model_names.is_own(model.rpartition("/")[2])
+            if model.rpartition("/")[2] not in allowed_models and not model_names.is_own(model.rpartition("/")[2])
         ]
         known = {
             paper.name: [paper.name, *(f"{paper.name}/{experiment}" for experiment in paper.runs["experiments"])]
@@ -103,6 +107,25 @@ class Scale:
         """Epochs from one evaluation to the next: never more often than declared."""
         return max(declared, self._own(experiment).get("evaluate_every", 1))
 
+    def own_text(self, experiment: str, declared: dict) -> dict:
+        """What a run on text says of batches and sequences, with what the scale says of its experiment instead."""
+        own = self._own(experiment)
+        return declared | {key: own[key] for key in TEXT_KEYS if key in own and key in declared}
+
+    def rate_factor(self, experiment: str) -> float:
+        """The factor for learning rates that the scale declares for an experiment."""
+        return self._own(experiment).get("rate_factor", 1.0)
+
+    def stand_in(self, checkpoint: str) -> dict:
+        """What stands in at this scale for a checkpoint that has to be got: {run, data}, {} where nothing does.
+
+        Parameters
+        ----------
+        checkpoint : its name in config.yaml's data.sources.
+        """
+        declared = self.declared.get("stand_ins", {}).get(checkpoint, {})
+        return {} if declared.get("unless_named") and checkpoint in self.checkpoints else declared
+
     def _own(self, experiment: str) -> dict:
         """What the scale says of the experiment paper/name: of the paper, then of the experiment itself."""
         experiments = self.declared["experiments"]
@@ -125,6 +148,18 @@ def steps_per_epoch(samples: int, batch_size: int) -> int:
     return math.ceil(samples / batch_size)
 
 
+def in_epochs(schedule: dict, paper_steps_per_epoch: int) -> dict:
+    """The schedule with a warmup that is declared in the paper's iterations turned into epochs."""
+    if "phases" in schedule:
+        parts = [[epochs, in_epochs(part, paper_steps_per_epoch)] for epochs, part in schedule["phases"]]
+        schedule = {**schedule, "phases": parts}
+    warmup = schedule.get("warmup")
+    if not warmup or "iterations" not in warmup:
+        return schedule
+    rest = {key: value for key, value in warmup.items() if key != "iterations"}
+    return {**schedule, "warmup": {**rest, "epochs": warmup["iterations"] / paper_steps_per_epoch}}
+
+
 def scaled_rates(schedule: dict, factor: float) -> dict:
     """The schedule with every learning rate multiplied by `factor`."""
     scaled = copy.deepcopy(schedule)
@@ -133,6 +168,8 @@ def scaled_rates(schedule: dict, factor: float) -> dict:
             scaled[key] = product(scaled[key], factor)
     if "rates" in scaled:
         scaled["rates"] = [[epochs, product(rate, factor)] for epochs, rate in scaled["rates"]]
+    if "phases" in scaled:
+        scaled["phases"] = [[epochs, scaled_rates(part, factor)] for epochs, part in scaled["phases"]]
     return scaled
 
 

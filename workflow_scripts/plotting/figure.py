@@ -15,6 +15,7 @@ from matplotlib.transforms import ScaledTranslation, Transform
 
 from workflow_scripts.base.files import whole_file
 from workflow_scripts.evidence.sources import Sources
+from workflow_scripts.evidence.trained import differences
 from workflow_scripts.plotting import notes, panels, style
 
 Panel = Mapping[str, Any]
@@ -33,7 +34,7 @@ def draw(spec: Panel, tables: Sources) -> tuple[Figure, pd.DataFrame]:
     sizes = [module.size(shown, panel) for module, shown, panel in zip(modules, values, described, strict=True)]
     with style.applied():
         figure, axes = _lay_out(spec, sizes)
-        style.demo_stamp(figure, spec["scale"], spec.get("data"))
+        style.mark_scale(figure, spec.get("mark", ""))
         drawn = [
             _draw_panel(ax, module, shown, panel, _title(panel, size[0]))
             for ax, module, shown, panel, size in zip(axes, modules, values, described, sizes, strict=True)
@@ -46,6 +47,7 @@ def draw(spec: Panel, tables: Sources) -> tuple[Figure, pd.DataFrame]:
         # Fix the layout now, so that SVG and PNG need not find it again, each for itself.
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
+        _write_below(figure, differences(tables))
     numbered = [shown.assign(panel=number) for number, shown in enumerate(values, 1)]
     together = pd.concat(numbered, ignore_index=True)
     return figure, together[["panel", *together.columns.drop(["panel", "note"]), "note"]]
@@ -137,6 +139,29 @@ def _legend_below(ax: Axes, handles: Mapping[str, Artist]) -> int:
         loc="upper left" if long else "upper center", bbox_to_anchor=(0 if long else 0.5, 0), bbox_transform=_below(ax),
     )  # fmt: skip
     return math.ceil(len(handles) / columns)
+
+
+def _write_below(figure: Figure, text: str) -> None:
+    """Write small print at the foot of a figure that is laid out, and move everything else up."""
+    if not text:
+        return
+    width, height = figure.get_size_inches()
+    lines = textwrap.wrap(text, int(width * 19))
+    room = 0.14 * len(lines) + 0.1
+    places = {ax: ax.get_position(original=True) for ax in figure.axes}
+    figure.set_size_inches(width, height + room)
+
+    def moved(y: float) -> float:
+        return (y * height + room) / (height + room)
+
+    for ax, place in places.items():
+        ax.set_position((place.x0, moved(place.y0), place.width, moved(place.y1) - moved(place.y0)))
+    for legend in figure.legends:
+        legend.set_bbox_to_anchor((0, moved(0), 1, moved(1) - moved(0)), figure.transFigure)
+    if figure.get_suptitle():
+        figure._suptitle.set_y(moved(figure._suptitle.get_position()[1]))
+    foot = (0.07 / width, 0.07 / (height + room))
+    figure.text(*foot, "\n".join(lines), fontsize=6.5, va="bottom", color=style.FAINT)
 
 
 def _looks(handles: Mapping[str, Artist]) -> dict[str, tuple[Any, ...]]:

@@ -34,7 +34,7 @@ def fill_panel(ax: Axes, told: list[str]) -> None:
     ax.set(xticks=[], yticks=[], facecolor="#F7F7F7")
     ax.spines[:].set(visible=True, linestyle=(0, (4, 3)), color=style.FAINT)
     text = "\n\n".join(textwrap.fill(note, 30) for note in told)
-    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", fontsize=9, color=style.ALARM)
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", fontsize=9, color=style.WARNING)
 
 
 def write_above(ax: Axes, told: list[str], title: str) -> None:
@@ -42,7 +42,7 @@ def write_above(ax: Axes, told: list[str], title: str) -> None:
     lines = [line for note in told for line in textwrap.wrap(note, 58)]
     text = ax.annotate(
         "\n".join(lines), (0, 1), (0, 4), xycoords="axes fraction", textcoords="offset points",
-        va="bottom", fontsize=6.5, linespacing=1.25, color=style.ALARM,
+        va="bottom", fontsize=6.5, linespacing=1.25, color=style.WARNING,
     )  # fmt: skip
     ax.set_title(title, pad=6 + 6.5 * 1.3 * len(lines))
     text.set_in_layout(True)

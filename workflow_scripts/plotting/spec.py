@@ -1,13 +1,15 @@
 """What to draw: the JSON that describes one figure or table of a paper.
 
     {"id": "gotmare2019_figure_1", "paper": "gotmare2019", "number": "Figure 1", "title": "...", "caption": "...",
-     "section": "2.1.1", "scale": "demo", "data": "digits", "layout": {"columns": 3},
+     "section": "2.1.1", "scale": "demo", "mark": "DEMO: no evidence", "data": "digits", "layout": {"columns": 3},
      "names": {"<fingerprint>": "mode E"},
+     "runs": {"<fingerprint>": {"table": "...", "setting": "mode_E", "declared": {"data": "cifar10", ...}}},
      "panels": [{"kind": "path_metric", ...}, ...]}
 
 A table has `"table": {"kind": "summary", ...}` in place of panels (see plotting/tables) and, if it shows reported
-values, `"reported"`, the path of the paper's reported.csv. `caption`, `section`, `data`, `layout` and `names`
-(what to call a run that diverged) may be left out. Panels and tables are described in schemas/panel.schema.yaml and
+values, `"reported"`, the path of the paper's reported.csv. `caption`, `section`, `mark` (what the picture
+says of its scale), `data`, `layout`, `names` (what to call a run that diverged) and `runs` (evidence/trained.py) may be
+left out. Panels and tables are described in schemas/panel.schema.yaml and
 docs/panels.md.
 """
 
@@ -60,19 +62,10 @@ def _table_problems(spec: Mapping[str, Any]) -> list[str]:
 def heading(spec: Mapping[str, Any]) -> str:
     """Title, stamp and caption in Markdown, for the top of a notebook."""
     where = f", section {spec['section']}" if spec.get("section") else ""
-    stamp = scale_stamp(spec["scale"], spec.get("data"))
     parts = [
         f"## {spec['number']}: {spec['title']}",
         f"*{spec['paper']}{where}*",
-        f"> **{stamp}**" if stamp else "",
+        f"> **{spec['mark']}**" if spec.get("mark") else "",
         spec.get("caption", ""),
     ]
     return "\n\n".join(filter(None, parts))
-
-
-def scale_stamp(scale: str, data: str | None = None) -> str:
-    """What every figure and table says when it is not of the paper's scale; empty at the paper's scale."""
-    if scale == "paper":
-        return ""
-    what = ", ".join(filter(None, [data, "narrow networks"]))
-    return f"{scale.upper()} – {what}: shapes only, not the paper's numbers"

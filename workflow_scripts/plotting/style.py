@@ -2,25 +2,29 @@
 
 import contextlib
 import re
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
+import seaborn as sns
+from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from workflow_scripts.plotting.spec import scale_stamp
-
-# Okabe & Ito's palette, which seaborn calls "colorblind" in its own shades; its yellow is too light for a line.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444")
-INK, FAINT, ALARM = "#222222", "#8A8A8A", "#B03A2E"
+# Seaborn's colours for every eye, in an order in which neighbours differ most; its yellow is too light for a line.
+_PALETTE = sns.color_palette("colorblind").as_hex()
+COLOURS = (*(_PALETTE[number] for number in (0, 3, 2, 4, 1, 9)), "#444444")
+TEXT_COLOUR, FAINT, WARNING = "#222222", "#8A8A8A", "#B03A2E"
 SEQUENTIAL, SIMILARITY, DIFFERENCE = "viridis", "viridis", "cividis"
 # Good is light, so that the iterates, which gather there, stand out in a hue that the map has not.
 SURFACE = {"loss": "viridis_r", "accuracy": "viridis"}
 TIME = LinearSegmentedColormap.from_list("epochs", ["#FDE0DD", "#F768A1", "#AE017E", "#2B0030"])
 
+# What differs from seaborn's theme "ticks".
 RC = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],
@@ -34,8 +38,8 @@ RC = {
     "legend.fontsize": 7.5,
     "legend.frameon": False,
     "legend.handlelength": 2.2,
-    "text.color": INK,
-    "axes.labelcolor": INK,
+    "text.color": TEXT_COLOUR,
+    "axes.labelcolor": TEXT_COLOUR,
     "axes.edgecolor": "#555555",
     "axes.linewidth": 0.7,
     "axes.spines.top": False,
@@ -46,8 +50,8 @@ RC = {
     "grid.linewidth": 0.6,
     "xtick.color": "#555555",
     "ytick.color": "#555555",
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
+    "xtick.labelcolor": TEXT_COLOUR,
+    "ytick.labelcolor": TEXT_COLOUR,
     "xtick.major.width": 0.7,
     "ytick.major.width": 0.7,
     "lines.linewidth": 1.5,
@@ -69,7 +73,7 @@ def applied() -> Iterator[None]:
     """Draw within this style, whatever the reader's own matplotlibrc says."""
     with mpl.rc_context():
         mpl.rcdefaults()
-        mpl.rcParams.update(RC)
+        sns.set_theme("paper", "ticks", rc=RC)
         yield
 
 
@@ -80,9 +84,10 @@ def metric_label(metric: str, split: str) -> str:
 
 def metric_axis(ax: Axes, panel: Mapping[str, Any]) -> None:
     """Set up the vertical axis of a panel that plots a metric, by the keys that such panels share."""
-    ax.set_ylabel(metric_label(panel["metric"], panel.get("split", "test")))
+    ax.set_ylabel(panel.get("y_label", metric_label(panel["metric"], panel.get("split", "test"))))
     if panel.get("log_y"):
         ax.set_yscale("log")
+        plain_numbers(ax.yaxis)
     if "x_limits" in panel:
         ax.set_xlim(panel["x_limits"])
     if "y_limits" in panel:
@@ -90,13 +95,30 @@ def metric_axis(ax: Axes, panel: Mapping[str, Any]) -> None:
     ax.grid(axis="y")
 
 
-def layer_ticks(axis: Axis, labels: Sequence[str], named: bool) -> None:
-    """One tick a layer with its operation's name, or, where `named` is false, a number on every fifth."""
-    if not named:
-        axis.set_ticks(range(0, len(labels), 5))
-        return
-    axis.set_ticks(range(len(labels)), labels, fontsize=min(7.5, max(4, 150 / len(labels))))
-    axis.set_tick_params(length=1.5, pad=1.5, **({"rotation": 90} if axis.axis_name == "x" else {}))
+def plain_numbers(axis: Axis) -> None:
+    """Mark a logarithmic axis with numbers as one writes them: 0.02, not 2 × 10⁻²."""
+    low, high = sorted(axis.get_view_interval())
+    decades = np.log10(high / low) if low > 0 else np.inf
+    steps = (1.0,) if decades > 3 else (1.0, 3.0) if decades > 1.3 else (1.0, 2.0, 5.0) if decades > 0.6 else "auto"
+    axis.set_major_locator(ticker.LogLocator(subs=steps) if steps != "auto" else ticker.MaxNLocator(5))
+    axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:.12f}".rstrip("0").rstrip(".")))
+    axis.set_minor_formatter(ticker.NullFormatter())
+
+
+def layer_ticks(axis: Axis, labels: Sequence[str], first: float = 0) -> None:
+    """One tick a layer, the first at `first`, with its number and its operation's name."""
+    names = [f"{number} {label}" for number, label in enumerate(labels)]
+    axis.set_ticks([first + number for number in range(len(names))], names)
+    axis.set_tick_params(length=1.5, pad=1.5, labelsize=min(7.5, max(4, 150 / len(labels))))
+    axis.set_tick_params(rotation=90 if axis.axis_name == "x" else 0)
+
+
+def fc_stack(labels: Sequence[str]) -> int | None:
+    """Where the fully connected layers at the end begin, with the dropout before them; None where there are none."""
+    if "FC" not in labels:
+        return None
+    first = list(labels).index("FC")
+    return first - (first > 0 and labels[first - 1] == "drop")
 
 
 def weights_label(label: str) -> str:
@@ -104,12 +126,12 @@ def weights_label(label: str) -> str:
     return re.sub(r"^w(\d+(?:-\d+)?)$", r"$w_{\1}$", label)
 
 
-def demo_stamp(figure: Figure, scale: str, data: str | None = None) -> None:
-    """Stamp a figure that is not of the paper's scale, above its panels."""
-    if text := scale_stamp(scale, data):
-        tint = {"boxstyle": "round,pad=0.35", "facecolor": "#FBEEEC", "edgecolor": ALARM, "linewidth": 0.6}
-        text = text if figure.get_figwidth() > 4.8 else text.replace(": ", ":\n")
-        figure.set_figheight(figure.get_figheight() + 0.12 * (2 + text.count("\n")))
-        figure.suptitle(
-            text, x=1 - 0.07 / figure.get_figwidth(), ha="right", fontsize=7, fontweight="bold", color=ALARM, bbox=tint
-        )
+def mark_scale(figure: Figure, mark: str) -> None:
+    """Say of a figure that is not of the paper's scale what it is, above its panels."""
+    if not mark:
+        return
+    box = {"boxstyle": "round,pad=0.35", "facecolor": "#FBEEEC", "edgecolor": WARNING, "linewidth": 0.6}
+    text = mark if figure.get_figwidth() > 4.8 else textwrap.fill(mark, 34)
+    figure.set_figheight(figure.get_figheight() + 0.12 * (2 + text.count("\n")))
+    place = 1 - 0.07 / figure.get_figwidth()
+    figure.suptitle(text, x=place, ha="right", fontsize=7, fontweight="bold", color=WARNING, bbox=box)

@@ -9,8 +9,8 @@ import pandas as pd
 
 from workflow_scripts.base.files import whole_file, write_text
 from workflow_scripts.evidence.sources import Sources
+from workflow_scripts.evidence.trained import differences
 from workflow_scripts.plotting import latex, tables
-from workflow_scripts.plotting.spec import scale_stamp
 
 
 def draw(spec: Mapping[str, Any], sources: Sources) -> tuple[pd.DataFrame, pd.DataFrame, str]:
@@ -18,8 +18,8 @@ def draw(spec: Mapping[str, Any], sources: Sources) -> tuple[pd.DataFrame, pd.Da
     kind = tables.module(spec["table"]["kind"])
     numbers = kind.values(spec, sources)
     reading, *notes = kind.caption(spec, sources)
-    stamp = scale_stamp(spec["scale"], spec.get("data"))
-    lead = [f"{spec['number']}: {spec['title']}.", spec.get("caption", ""), reading, f"{stamp}." if stamp else ""]
+    mark = f"{spec['mark']}." if spec.get("mark") else ""
+    lead = [f"{spec['number']}: {spec['title']}.", spec.get("caption", ""), reading, mark, differences(sources)]
     return kind.draw(spec, numbers), numbers, "\n".join([" ".join(filter(None, lead)), *notes])
 
 

@@ -115,6 +115,12 @@ def _is_pieces(value: Any) -> bool:
     return pairs and len(value) > 0 and all(_is_number(number) and number >= 0 for pair in value for number in pair)
 
 
+def _is_parts(value: Any) -> bool:
+    """Whether a value is a list of pairs [epochs, schedule]."""
+    pairs = isinstance(value, list | tuple) and all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in value)
+    return pairs and len(value) > 0 and all(_is_number(n) and n > 0 and isinstance(s, dict) for n, s in value)
+
+
 Rate = Annotated[float, Rule(lambda v: _is_number(v) and v >= 0, "a number of at least 0")]
 Epochs = Annotated[float, Rule(lambda v: _is_number(v) and v >= 0, "a number of epochs of at least 0")]
 Positive = Annotated[float, Rule(lambda v: _is_number(v) and v > 0, "a number above 0")]
@@ -123,6 +129,7 @@ Factor = Annotated[float, Rule(lambda v: _is_number(v) and 0 < v <= 1, "a multip
 Growth = Annotated[float, Rule(lambda v: _is_number(v) and v >= 1, "a number of at least 1")]
 Milestones = Annotated[list, Rule(_increases, "a list of increasing numbers of epochs above 0")]
 Pieces = Annotated[list, Rule(_is_pieces, "a list of pairs [epochs, rate] of numbers of at least 0")]
+Parts = Annotated[list, Rule(_is_parts, "a list of pairs [epochs, schedule]")]
 Per = Annotated[str, Rule(lambda v: v in ("epoch", "step"), "'epoch' or 'step'")]
 
 
@@ -255,6 +262,30 @@ class Knee(Schedule):
 
 
 @dataclass(frozen=True)
+class Phases(Schedule):
+    """Schedules one after the other, each for its own number of epochs and with a warmup of its own: pairs
+    [epochs, schedule] (You et al. 2019: BERT's short and long sequences)."""
+
+    phases: Parts
+
+    def rate(self, at: Position) -> float:
+        begin = 0
+        for number, (epochs, spec) in enumerate(self.phases, 1):
+            end = at.total if number == len(self.phases) else begin + at.updates(epochs)
+            if at.step <= end:
+                return learning_rate(spec, at.step - begin, at.steps_per_epoch, end - begin)
+            begin = end
+        raise ValueError(f"update {at.step} lies after the last phase")
+
+    def problems(self, epochs: float, warmup: float) -> Iterator[str]:
+        covered = sum(duration for duration, _ in self.phases)
+        if abs(covered - epochs) > HAIR:
+            yield f"phases: they cover {covered:g} epochs; let them add up to the training's {epochs:g}"
+        for number, (duration, spec) in enumerate(self.phases, 1):
+            yield from (f"phases: {number}: {problem}" for problem in check(spec, duration))
+
+
+@dataclass(frozen=True)
 class OneCycle(Schedule):
     """One-cycle: up from lr / div_factor to `lr` over 45 % of the training, down again over 45 %, and in the last 10 %
     on to a `final_div`-th of that (iyer2020, appendix A; Smith 2018)."""
@@ -318,6 +349,7 @@ SCHEDULES: dict[str, type[Schedule]] = {
     "cosine_restarts": CosineRestarts,
     "knee": Knee,
     "one_cycle": OneCycle,
+    "phases": Phases,
     "exponential_range": ExponentialRange,
     "inverse_sqrt": InverseSqrt,
     "hold_then_linear": HoldThenLinear,

@@ -22,15 +22,21 @@ class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoa
     """YAML as users write it: a key that stands twice is an error, and 5e-4 is a number."""
 
 
+MERGE = "tag:yaml.org,2002:merge"  # of the key <<
+
+
 def _mapping_without_repeats(loader: yaml.Loader, node: yaml.MappingNode) -> dict:
     seen: set = set()
     for key_node, _ in node.value:
         if not isinstance(key_node, yaml.ScalarNode):
             raise yaml.constructor.ConstructorError(None, None, "a key must be a word or number", key_node.start_mark)
+        if key_node.tag == MERGE:
+            continue
         key = loader.construct_object(key_node)
         if key in seen:
             raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", key_node.start_mark)
         seen.add(key)
+    loader.flatten_mapping(node)  # puts what << names first, so that a mapping's own keys win
     return {loader.construct_object(k, deep=True): loader.construct_object(v, deep=True) for k, v in node.value}
 
 

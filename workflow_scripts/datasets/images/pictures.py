@@ -28,7 +28,7 @@ ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".w
 LISTING = "pictures.parquet"
 # Of ImageNet's training pictures, as everyone normalises with them (torchvision's reference training).
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-SIDE = 224  # pixels, where a folder of one's own says nothing
+SIDE = 224  # pixels, where a custom folder says nothing
 
 
 def is_picture_folder(folder: Path) -> bool:
@@ -37,7 +37,7 @@ def is_picture_folder(folder: Path) -> bool:
 
 
 def info_of_pictures(folder: Path, name: str) -> DatasetInfo:
-    """Count classes and pictures of a folder of one's own; its optional dataset.yaml may set image_size and flip.
+    """Count classes and pictures of a custom folder; its optional dataset.yaml may set image_size and flip.
 
     Raises
     ------
@@ -175,7 +175,7 @@ def file_problem(file: str, size: int | None) -> str | None:
 
 
 def source_info(folder: Path, name: str, listed: "pd.DataFrame") -> DatasetInfo:
-    """The registry's info for a registered data set, which the pictures must fit, and what they say for one's own.
+    """The registry's info for a registered data set, which the pictures must fit, and what they say for a custom one.
 
     Raises
     ------

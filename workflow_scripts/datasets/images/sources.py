@@ -1,4 +1,4 @@
-"""A directory of arrays as a source: a mirror of a registered data set, or one's own data. Nothing in it is trusted."""
+"""A directory of arrays as a source: a registered data set's mirror or a custom data set. Nothing in it is trusted."""
 
 import re
 from collections.abc import Iterator
@@ -50,7 +50,7 @@ def open_source(folder: Path, name: str) -> tuple[list[np.ndarray], DatasetInfo]
 
 
 def source_info(folder: Path, name: str) -> DatasetInfo:
-    """Give the registry's info for a mirror, and what the folder says for one's own data.
+    """Give the registry's info for a mirror, and what the folder says for a custom data set.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def checksum_problems(folder: Path) -> Iterator[str]:
 def array_problems(arrays: dict[str, np.ndarray], registered: DatasetInfo | None) -> Iterator[str]:
     """Find what is wrong with arrays by file name; a file that could not be opened may be absent.
 
-    registered : what the arrays must agree with; None for one's own data.
+    registered : what the arrays must agree with; None for a custom data set.
     """
     for split in ("train", "test"):
         images, labels = arrays.get(f"x_{split}.npy"), arrays.get(f"y_{split}.npy")

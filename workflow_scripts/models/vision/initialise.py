@@ -20,7 +20,7 @@ def initialise(model: nn.Module, variance: float = 1.0, *, rule: str = "he", see
     as it is, weights and biases ~ U(-1/sqrt(n), 1/sqrt(n)). Normalisation layers are 1 and 0, with fresh running
     statistics.
 
-    A model of one's own with other parameters brings a method `initialise(variance, generator)`, used instead.
+    A custom model with other parameters brings a method `initialise(variance, generator)`, used instead.
 
     Parameters
     ----------

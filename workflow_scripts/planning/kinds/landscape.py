@@ -3,8 +3,7 @@
 from typing import TYPE_CHECKING
 
 from workflow_scripts.planning.analysis import Analysis, distinct, short
-from workflow_scripts.planning.runs import in_epochs
-from workflow_scripts.planning.scaling import scaled_rates
+from workflow_scripts.planning.scaling import in_epochs, scaled_rates
 from workflow_scripts.recipes import engine, schedules
 
 if TYPE_CHECKING:

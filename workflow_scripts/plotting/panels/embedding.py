@@ -1,6 +1,6 @@
 """Modes and the bends of the curves between them, placed in two dimensions by t-SNE."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,15 +26,9 @@ def values(panel: Mapping[str, Any], tables: Sources) -> pd.DataFrame:
     rows = tables.rows(panel["table"], "embedding").rename(columns={"kind": "series"})
     rows = rows.reindex(columns=["series", "name", "x", "y", "from_mode", "to_mode", "note"])
     rows = rows.astype({"from_mode": object, "to_mode": object})
-    for one, bend, other in panel.get("lines", _lines(rows)):
+    for one, bend, other in panel.get("lines", []):
         rows.loc[rows["name"] == bend, ["from_mode", "to_mode"]] = one, other
     return rows
-
-
-def _lines(rows: pd.DataFrame) -> list[tuple[str, str, str]]:
-    """Bend GA joins modes G and A."""
-    modes, bends = ([*rows.loc[rows["series"] == kind, "name"]] for kind in ("mode", "bend"))
-    return [(one, bend, other) for bend in bends for one in modes for other in modes if one + other == bend]
 
 
 def draw(ax: Axes, values: pd.DataFrame, panel: Mapping[str, Any]) -> None:
@@ -50,13 +44,24 @@ def draw(ax: Axes, values: pd.DataFrame, panel: Mapping[str, Any]) -> None:
         ax.scatter(
             rows["x"], rows["y"], color=style.COLOURS[number], edgecolors="white", linewidths=0.7, zorder=2, **look
         )
-    outward = places - places.mean()
-    outward = outward.div(np.hypot(outward["x"], outward["y"]).replace(0, 1), axis=0) * 11
-    for row in points.itertuples():
-        name = panel.get("labels", {}).get(row.name, row.name)
-        ax.annotate(
-            name, (row.x, row.y), tuple(outward.loc[row.name]), textcoords="offset points", ha="center", va="center",
-            fontsize=10 if row.series == "mode" else 7.5, fontweight="bold" if row.series == "mode" else "normal",
-        )  # fmt: skip
     ax.margins(0.12)
+    lines = [pair for bend in joined.itertuples() for pair in ((bend.from_mode, bend.name), (bend.name, bend.to_mode))]
+    for row in points.itertuples():
+        name, mode = panel.get("labels", {}).get(row.name, row.name), row.series == "mode"
+        angle = _free_direction(row.name, places, lines)
+        ax.annotate(
+            name, (row.x, row.y), 12 * np.array([np.cos(angle), np.sin(angle)]), textcoords="offset points",
+            ha="center", va="center", fontsize=10 if mode else 7.5, fontweight="bold" if mode else "normal",
+        )  # fmt: skip
     ax.set(xlabel="t-SNE 1 (no unit)", ylabel="t-SNE 2 (no unit)")
+
+
+def _free_direction(name: str, places: pd.DataFrame, lines: Sequence[tuple[str, str]]) -> float:
+    """The angle, as seen from a point, in the middle of the widest gap between the lines that end there."""
+    others = [other for line in lines for other in line if name in line and other != name]
+    if not others:
+        return np.pi / 2
+    away = places.loc[others] - places.loc[name]
+    angles = np.sort(np.arctan2(away["y"], away["x"]).to_numpy())
+    gaps = np.diff(np.append(angles, angles[0] + 2 * np.pi))
+    return float(angles[gaps.argmax()] + gaps.max() / 2)

@@ -20,7 +20,7 @@ def size(values: pd.DataFrame, panel: Mapping[str, Any]) -> tuple[float, float]:
     """Width and height in inches, so that both axes have the same unit and little room is lost."""
     cells = values[values["series"] == "map"]
     extent = np.nan_to_num([np.ptp(cells["x"]), np.ptp(cells["y"])]) if len(cells) else np.zeros(2)
-    return 4.6, float(np.clip(3.4 * extent[1] / extent[0], 1.4, 5) + 0.8 if extent.all() else 3.4)
+    return 4.6, float(np.clip(3.4 * extent[1] / extent[0], 1.4, 5) + 1.25 if extent.all() else 3.4)
 
 
 def values(panel: Mapping[str, Any], tables: Sources) -> pd.DataFrame:
@@ -41,15 +41,34 @@ def draw(ax: Axes, values: pd.DataFrame, panel: Mapping[str, Any]) -> None:
     if not cells.empty:
         _contours(ax, cells, panel)
         ax.set(xlim=(cells["x"].min(), cells["x"].max()), ylim=(cells["y"].min(), cells["y"].max()))
-    iterates = values[values["series"] == "iterate"]
-    if not iterates.empty:
-        _iterates(ax, iterates)
-    _vertices(ax, values[values["series"] == "vertex"], panel.get("labels", {}))
+    iterates, vertices = (values[values["series"] == kind] for kind in ("iterate", "vertex"))
     (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
-    outside = int((~(iterates["x"].between(left, right) & iterates["y"].between(bottom, top))).sum())
-    beyond = f"\n{outside} of {len(iterates)} iterates lie outside" if outside else ""
-    ax.set(xlabel=f"Weight-space distance{beyond}", ylabel="Weight-space distance", aspect="equal")
+    seen = iterates[iterates["x"].between(left, right) & iterates["y"].between(bottom, top)]
+    if not iterates.empty:
+        _iterates(ax, iterates, seen)
+    _path(ax, vertices)
+    _vertices(ax, vertices, panel.get("labels", {}))
+    below = ["Weight-space distance", *_told_of(iterates, len(iterates) - len(seen))]
+    ax.set(xlabel="\n".join(below), ylabel="Weight-space distance", aspect="equal")
     ax.spines[:].set_visible(True)
+
+
+def _told_of(iterates: pd.DataFrame, outside: int) -> list[str]:
+    """How many iterates are not seen, and how far all are from the plane that they are projected on."""
+    if iterates.empty:
+        return []
+    far = iterates["residual"]
+    told = [f"distance of the iterates from the plane: {far.min():.2g} to {far.max():.2g}, median {far.median():.2g}"]
+    return [*told, f"{outside} of {len(iterates)} iterates are outside of the part shown"] if outside else told
+
+
+def _path(ax: Axes, vertices: pd.DataFrame) -> None:
+    """The curve between the modes: from the first mode to the bend to the second."""
+    modes, bends = vertices[vertices["epoch"] >= 0], vertices[vertices["epoch"] < 0]
+    if len(modes) == 2 and len(bends) == 1:
+        corners = pd.concat([modes.iloc[:1], bends, modes.iloc[1:]])
+        (line,) = ax.plot(corners["x"], corners["y"], color="white", linewidth=1.6, zorder=4.5, gid="path")
+        line.set_path_effects([patheffects.withStroke(linewidth=3, foreground=style.TEXT_COLOUR)])
 
 
 def _contours(ax: Axes, cells: pd.DataFrame, panel: Mapping[str, Any]) -> None:
@@ -64,7 +83,9 @@ def _contours(ax: Axes, cells: pd.DataFrame, panel: Mapping[str, Any]) -> None:
         grid.columns, grid.index, np.ma.clip(height, *((levels[0], None) if low_is_good else (None, levels[-1]))),
         levels=levels, norm=norm, cmap=style.SURFACE[panel["metric"]], extend="max" if low_is_good else "min",
     )  # fmt: skip
-    ax.contour(grid.columns, grid.index, height, levels=levels[1:-1], colors=style.INK, linewidths=0.4, alpha=0.4)
+    ax.contour(
+        grid.columns, grid.index, height, levels=levels[1:-1], colors=style.TEXT_COLOUR, linewidths=0.4, alpha=0.4
+    )
     label = style.metric_label(panel["metric"], panel.get("split", "test"))
     place = ax.inset_axes((1.025, 0, 0.035, 1))
     bar = ax.figure.colorbar(surface, cax=place, label=label, format="%.2g", ticks=levels[::4])
@@ -89,11 +110,13 @@ def scale(heights: np.ndarray, panel: Mapping[str, Any]) -> tuple[np.ndarray, No
     return np.linspace(low, high, LEVELS + 1), Normalize(low, high)
 
 
-def _iterates(ax: Axes, rows: pd.DataFrame) -> None:
-    ax.plot(rows["x"], rows["y"], color=style.INK, linewidth=0.4, alpha=0.5, zorder=3)
+def _iterates(ax: Axes, rows: pd.DataFrame, seen: pd.DataFrame) -> None:
+    """Points coloured by epoch, the colours spanning the epochs of those that are seen."""
+    epochs = (seen if len(seen) else rows)["epoch"]
+    ax.plot(rows["x"], rows["y"], color=style.TEXT_COLOUR, linewidth=0.4, alpha=0.5, zorder=3)
     ax.scatter(
         rows["x"], rows["y"], c=rows["epoch"], cmap=style.TIME, s=14, linewidths=0.35, edgecolors="#444444", zorder=4,
-        gid="iterates",
+        vmin=epochs.min(), vmax=epochs.max(), gid="iterates",
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from workflow_scripts.plotting import style
 
 def size(values: pd.DataFrame, panel: Mapping[str, Any]) -> tuple[float, float]:
     """Width and height in inches."""
-    return 3.7, 2.6
+    return 3.7, 2.9
 
 
 def values(panel: Mapping[str, Any], tables: Sources) -> pd.DataFrame:
@@ -38,6 +38,13 @@ def draw(ax: Axes, values: pd.DataFrame, panel: Mapping[str, Any]) -> None:
         ax.plot(rows["layer"], rows["similarity"], color=colour, marker="o", markersize=2.6, label=series["label"])
         ax.plot(rows["layer"], rows["floor"], color=colour, linestyle=(0, (3, 2)), linewidth=0.9, alpha=0.8)
     layers = drawn.drop_duplicates("layer").sort_values("layer")
-    style.layer_ticks(ax.xaxis, layers["label"].tolist(), True)
+    labels = layers["label"].tolist()
+    style.layer_ticks(ax.xaxis, labels)
     ax.set(xlabel="Layer (dashed: floor for independent data)", ylabel="SVCCA similarity", ylim=(0, 1.02))
     ax.grid(axis="y")
+    if panel.get("fc_stack") and (first := style.fc_stack(labels)) is not None:
+        ax.axvspan(first - 0.5, len(labels) - 0.5, color="#EEEEEE", linewidth=0, zorder=0)
+        ax.annotate(
+            "FC stack", ((first + len(labels) - 1) / 2, 1), (0, -3), xycoords=("data", "axes fraction"),
+            textcoords="offset points", ha="center", va="top", fontsize=7,
+        )  # fmt: skip

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -18,7 +19,7 @@ LAYERS = ["layer_a", "label_a", "layer_b", "label_b"]
 def size(values: pd.DataFrame, panel: Mapping[str, Any]) -> tuple[float, float]:
     """Width and height in inches: enough for the names of the layers."""
     layers = values[["layer_a", "layer_b"]].nunique().max()
-    return (3.9, 4.2) if layers > 12 else (3.1, 3.4)
+    return (4.1, 4.4) if layers > 12 else (3.2, 3.5)
 
 
 def values(panel: Mapping[str, Any], tables: Sources) -> pd.DataFrame:
@@ -44,28 +45,33 @@ def draw(ax: Axes, values: pd.DataFrame, panel: Mapping[str, Any]) -> None:
     cells = values.dropna(subset="similarity")
     grid = cells.pivot(index="layer_a", columns="layer_b", values="similarity")
     difference = "minus" in panel
-    image = ax.imshow(
-        grid.to_numpy(), cmap=style.DIFFERENCE if difference else style.SIMILARITY, vmin=0,
-        vmax=panel.get("highest", grid.to_numpy().max() if difference else 1.0),
-        aspect="equal" if grid.shape[0] == grid.shape[1] else "auto",
+    highest = panel.get("highest", grid.to_numpy().max() if difference else 1.0)
+    sns.heatmap(
+        grid, ax=ax, cmap=style.DIFFERENCE if difference else style.SIMILARITY, vmin=0, vmax=highest, cbar=False,
+        square=grid.shape[0] == grid.shape[1], xticklabels=False, yticklabels=False, rasterized=True,
+        gid="difference" if difference else "similarity",
     )  # fmt: skip
-    image.set_gid("difference" if difference else "similarity")
-    style.layer_ticks(ax.yaxis, _labels(cells, "a"), True)
-    style.layer_ticks(ax.xaxis, _labels(cells, "b"), True)
-    ax.spines[:].set_visible(False)
+    for axis, side in ((ax.yaxis, "a"), (ax.xaxis, "b")):
+        labels = _labels(cells, side)
+        style.layer_ticks(axis, labels, first=0.5)
+        if panel.get("fc_stack") and (start := style.fc_stack(labels)) is not None:
+            line = ax.axhline if side == "a" else ax.axvline
+            line(start, color="white", linewidth=1.1)
+            line(start, color=style.TEXT_COLOUR, linewidth=1.1, linestyle=(0, (3, 3)))
     mean, floor = cells["similarity"].mean(), cells["floor"].mean()
     judged = (
         f"mean |difference| {mean:.2f}" if difference else f"mean {mean:.2f}, floor for independent data {floor:.2f}"
     )
+    judged += "\ndashed: where the FC stack begins" if panel.get("fc_stack") else ""
     ax.set_ylabel(panel.get("rows", "Layer of the first model"))
-    ax.set_xlabel(f"{panel.get('columns', 'Layer of the second model')}\n{judged}", linespacing=1.6)
+    ax.set_xlabel(f"{panel.get('columns', 'Layer of the second model')}\n{judged}", linespacing=1.4)
 
 
 def share(figure: Figure, axes: Sequence[Axes], panels: Sequence[Mapping[str, Any]]) -> None:
     """One colour bar for all maps of similarities, and one for all of differences."""
     names = {"similarity": "SVCCA similarity", "difference": "|difference of similarities|"}
     for what, name in names.items():
-        images = [image for ax in axes for image in ax.images if image.get_gid() == what]
+        images = [image for ax in axes for image in ax.collections if image.get_gid() == what]
         if not images:
             continue
         highest = max(image.get_clim()[1] for image in images)

@@ -43,14 +43,17 @@ def draw(ax: Axes, values: pd.DataFrame, panel: Mapping[str, Any]) -> None:
         colour = style.COLOURS[series.get("colour", number) % len(style.COLOURS)]
         note = " ".join(filter(None, rows["note"]))
         label = f"{series['label']} (× {note[note.find('diverged') :]})" if note else series["label"]
-        ax.plot(rows[x], rows["value"], color=colour, label=label)
+        below = {"linewidth": 4, "alpha": 0.45} if series.get("broad") else {}
+        ax.plot(rows[x], rows["value"], color=colour, label=label, **below)
         if note:
             last = rows[np.isfinite(rows["value"])].tail(1)
             ax.plot(last[x], last["value"], "x", color=colour, markersize=7, markeredgewidth=2, clip_on=False)
     for mark in panel.get("marks", []):
         ax.axvline(mark, color=style.FAINT, linewidth=0.6, linestyle=":", zorder=0)
     ax.set(xlabel="Training epoch" if x == "epoch" else "Training iteration")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    if "zoom" in panel:
+        ax.set_xlim(panel["zoom"])
     style.metric_axis(ax, panel)
     if panel["metric"] == "learning_rate" and "zoom" in panel:
         ax.set_ylim(bottom=0)

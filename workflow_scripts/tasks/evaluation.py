@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.opened import TrainingData
 from workflow_scripts.datasets.sampling import WHOLE, Share
 
@@ -63,6 +64,10 @@ def evaluate(
     forward : maps normalised images (b, c, h, w) to logits (b, classes); in eval mode where that matters. The loss is
         computed in float32, or in float64 where the logits are.
     share, total : for several processes: the batches of this one, and what adds up a tensor over all of them.
+
+    Raises
+    ------
+    InputError : the split gives no images.
     """
     sums, count = torch.zeros(3, dtype=torch.float64, device=data.device), 0
     for images, labels in data.batches(split, batch_size, limit, share):
@@ -73,4 +78,6 @@ def evaluate(
         sums += torch.stack([loss, hits[:, 0].sum(), hits.sum()])
         count += len(labels)
     loss_sum, correct, in_top5, count = total(torch.cat([sums, sums.new_tensor([count])])).tolist()
+    if not count:
+        raise InputError(f"there are no images of the split {split!r} to evaluate; an iterator can be used only once")
     return Totals(loss_sum, int(correct), int(in_top5), int(count))

@@ -1,0 +1,157 @@
+"""Trainings on text: recipes say all that the tasks need, scales change what an epoch costs, mistakes are told."""
+
+import pytest
+
+from workflow_scripts.recipes.schedules import rates
+
+TRANSLATION = {
+    "task": "translation",
+    "data": "iwslt14_de_en",
+    "model": {"name": "transformer", "heads": 4, "ffn": 1024, "dropout": 0.3},
+    "optimizer": {"name": "radam", "weight_decay": 1e-4},
+    "schedule": {"name": "knee", "lr": 3e-4, "explore": 30, "warmup": {"iterations": 1100}},
+    "batch_tokens": 4096,
+    "updates_per_epoch": 1100,
+    "clip": 25,
+    "epochs": 50,
+    "trials": 3,
+    "seed": 1,
+}
+PRETRAINING = {
+    "task": "masked_lm",
+    "data": "wikipedia",
+    "model": {"name": "bert", "layers": 24},
+    "optimizer": {"name": "lamb", "weight_decay": 0.01, "decay_biases_and_norms": False},
+    "schedule": {
+        "name": "phases",
+        "phases": [
+            [45, {"name": "knee", "lr": 4e-3, "explore": 22.5, "warmup": {"epochs": 4.5}}],
+            [5, {"name": "knee", "lr": 4e-3, "explore": 2.5, "warmup": {"epochs": 0.5}}],
+        ],
+    },
+    "batch_size": 16384,
+    "updates_per_epoch": 625,
+    "lengths": [[45, 128], [5, 512]],
+    "epochs": 50,
+    "seed": 2,
+}
+ANSWERING = {
+    "task": "question_answering",
+    "data": "squad",
+    "model": "bert",
+    "optimizer": {"name": "adamw"},
+    "schedule": {"name": "linear", "lr": 3e-5},
+    "batch_size": 12,
+    "updates_per_epoch": 7387,
+    "pretrained": "bert_base",
+    "epochs": 2,
+    "seed": 3,
+}
+
+
+@pytest.fixture
+def text(declared):
+    """Declarations with an experiment on text, and a scale that makes it small."""
+    runs = {"translated": TRANSLATION, "pretrained": PRETRAINING, "answered": ANSWERING}
+    runs["tuned"] = {**ANSWERING, "pretrained": "pretrained@epoch-50"}
+    with declared.document("runs") as document:
+        document["experiments"]["text"] = {"about": "Text", "runs": runs}
+    with declared.document("demo") as scale:
+        scale["data"] |= {
+            "iwslt14_de_en": "grammar_de_en",
+            "wikipedia": "grammar_documents",
+            "squad": "grammar_questions",
+        }
+        scale["models"]["bert"] = {"layers": 1, "width": 32, "rate_factor": 2}
+        scale["experiments"]["gotmare2019/text"] = {"updates_per_epoch": 4, "batch_tokens": 400, "rate_factor": 10}
+        scale["stand_ins"] = {"bert_base": {"run": "pretrained@epoch-50", "data": {"squad": "grammar_questions"}}}
+    return declared
+
+
+def recipes(plan):
+    return {name.partition("/")[2]: run for run in plan.runs.values() for name in run.names if run.recipe.get("task")}
+
+
+def test_a_run_on_text_is_the_papers_at_the_papers_scale(text):
+    runs = recipes(text.plan("paper"))
+    assert set(runs) == {"translated/1", "translated/2", "translated/3", "pretrained", "answered", "tuned"}
+    one = runs["translated/1"].recipe
+    declared = {"data": "iwslt14_de_en", "batch_tokens": 4096, "updates_per_epoch": 1100, "clip": 25}
+    assert {**one, **declared, "label_smoothing": 0.0, "cutoff": False} == one
+    assert one["model"] == {
+        "name": "transformer", "encoder_layers": 6, "decoder_layers": 6, "width": 512, "heads": 4, "ffn": 1024,
+        "dropout": 0.3, "attention_dropout": 0.0, "activation_dropout": 0.0, "share": "decoder",
+    }  # fmt: skip
+    assert one["schedule"]["warmup"] == {"epochs": 1.0} and runs["translated/2"].recipe["seed"] == 2
+    assert runs["translated/1"].step("epoch-50") == 55_000 and runs["translated/1"].epochs("best") == 50
+    assert runs["answered"].recipe["pretrained"] == {"folder": "bert_base"}
+    assert (runs["answered"].recipe["length"], runs["answered"].recipe["stride"]) == (384, 128)
+    tuned, pretrained = runs["tuned"], runs["pretrained"]
+    assert tuned.recipe["pretrained"] == {"run": pretrained.id, "at": "epoch-50", "model": pretrained.recipe["model"]}
+    assert tuned.teacher == pretrained.id and pretrained.checkpoints == {"epoch-50": 31_250}
+    assert tuned.recipe["model"] == pretrained.recipe["model"] != runs["answered"].recipe["model"]
+
+
+def test_a_scale_changes_what_an_epoch_costs(text):
+    runs = recipes(text.plan("demo"))
+    one = runs["translated/1"].recipe
+    assert (one["data"], one["batch_tokens"], one["updates_per_epoch"]) == ("grammar_de_en", 400, 4)
+    assert one["schedule"] == {**TRANSLATION["schedule"], "lr": 3e-3, "warmup": {"epochs": 1.0}}
+    pretrained = runs["pretrained"].recipe
+    assert [part["lr"] for _, part in pretrained["schedule"]["phases"]] == [0.08, 0.08]
+    assert pretrained["model"]["layers"] == 1 and pretrained["lengths"] == PRETRAINING["lengths"]
+    answered = runs["answered"].recipe
+    assert answered["pretrained"]["run"] == runs["pretrained"].id and answered["data"] == "grammar_questions"
+    assert answered["model"] == pretrained["model"]
+
+
+def test_a_stand_in_leaves_when_the_checkpoint_is_named(text, tmp_path):
+    with text.document("demo") as scale:
+        del scale["data"]["squad"]
+        scale["stand_ins"]["bert_base"]["unless_named"] = True
+    assert recipes(text.plan("demo"))["answered"].recipe["data"] == "grammar_questions"
+    (folder := tmp_path / "bert").mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "vocab.txt").write_text("")
+    plan = text.plan("demo", data={**text.config["data"], "sources": {"bert_base": str(folder)}})
+    answered = recipes(plan)["answered"].recipe
+    assert answered["data"] == "squad" and answered["pretrained"] == {"folder": "bert_base"}
+
+
+MISTAKES = {
+    "missing": ({**TRANSLATION, "batch_tokens": None}, "batch_tokens"),
+    "of images": ({**TRANSLATION, "image_sides": [[50, 8]]}, "image_sides is not of the task translation; allowed are"),
+    "of another task": ({**TRANSLATION, "stride": 3}, "stride is not of the task translation"),
+    "data": ({**TRANSLATION, "data": "cifar10"}, "data is 'cifar10', which is no parallel, as translation needs them"),
+    "model": ({**TRANSLATION, "model": {"name": "transformer", "share": "some"}}, "'some' is not one of none, decoder"),
+    "optimizer": ({**TRANSLATION, "optimizer": {"name": "radam", "momentum": 0.9}}, "radam has no 'momentum'"),
+    "schedule": (
+        {**TRANSLATION, "schedule": {"name": "knee", "lr": 1, "explore": 60}},
+        "explore: 60 epochs do not fit",
+    ),
+    "lengths": ({**PRETRAINING, "lengths": [[40, 128]]}, "lengths has 40 epochs, but the run has 50"),
+    "phases": (
+        {**PRETRAINING, "schedule": {"name": "phases", "phases": [[45, {"name": "knee", "lr": 1, "explore": 50}]]}},
+        "phases: they cover 45 epochs; let them add up to the training's 50",
+    ),
+    "pretrained": ({**ANSWERING, "pretrained": "nobody@epoch-3"}, "names the run 'nobody'"),
+}
+
+
+@pytest.mark.parametrize(("run", "sentence"), MISTAKES.values(), ids=MISTAKES)
+def test_mistakes_are_told(text, run, sentence):
+    with text.document("runs") as document:
+        document["experiments"]["text"]["runs"]["wrong"] = {
+            key: value for key, value in run.items() if value is not None
+        }
+    assert sentence in text.refusal("paper")
+
+
+def test_phases_are_their_schedules_one_after_the_other():
+    parts = [
+        [3, {"name": "knee", "lr": 1.0, "explore": 1, "warmup": {"epochs": 1}}],
+        [2, {"name": "linear", "lr": 0.5}],
+    ]
+    whole = rates({"name": "phases", "phases": parts}, 10, 50)
+    assert whole.tolist() == [*rates(parts[0][1], 10, 30), *rates(parts[1][1], 10, 20)]
+    assert whole[9] == 1.0 and whole[29] == 0.0 and whole[30] == pytest.approx(0.475)

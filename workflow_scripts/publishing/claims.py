@@ -1,0 +1,78 @@
+"""Verdicts in words and numbers, as the site's pages show them."""
+
+import math
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+
+from workflow_scripts.evidence.tables import VERDICTS, read_table
+from workflow_scripts.planning.claims import Claim
+from workflow_scripts.planning.plan import Plan
+
+COMPARED = {"above": "at least", "increase": "above", "below": "at most", "decrease": "below", "within": "within"}
+
+
+def read(plan: Plan, verdicts: Path) -> list[dict]:
+    """Every claim with its verdict, in the order of the papers; "not run" where nothing has been judged."""
+    frame = read_table(verdicts, "verdicts").frame.set_index(["whose", "claim"]) if verdicts.exists() else None
+    return [_claim(claim, frame) for claim in plan.claims.values()]
+
+
+def _claim(claim: Claim, frame: pd.DataFrame | None) -> dict:
+    ours, papers = (_row(frame, whose, claim.id) for whose in ("ours", "paper"))
+    return {
+        "id": claim.id,
+        "name": claim.id.replace("/", "-"),
+        "of": claim.spec["paper"],
+        **{key: claim.spec[key] for key in ("says", "section", "against", "shown_in")},
+        **_told(ours, claim.rule),
+        "data": "" if ours is None else ours["data"],
+        "device": "" if ours is None else ours["device"],
+        "paper": None if papers is None else _told(papers, claim.rule),
+    }
+
+
+def counts(claims: list[dict]) -> dict[str, int]:
+    """How many claims have each verdict, in the order of verdicts; those that none has are left out."""
+    counted = Counter(claim["verdict"] for claim in claims)
+    return {verdict: counted[verdict] for verdict in VERDICTS if counted[verdict]}
+
+
+def number(value: float) -> str:
+    """Three digits, and no exponent where a reader can do without."""
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    text = f"{value:.3g}"
+    if "e" in text and abs(value) >= 1:
+        text = f"{value:,.0f}"
+    return text.replace("-", "−")
+
+
+def _row(frame: pd.DataFrame | None, whose: str, id: str) -> pd.Series | None:
+    return frame.loc[whose, id] if frame is not None and (whose, id) in frame.index else None
+
+
+def _told(row: pd.Series | None, rule: dict) -> dict:
+    """What a row of the table of verdicts says, as text; empty where there is no number."""
+    told = dict.fromkeys(("what", "effect", "interval", "p", "n", "note"), "")
+    told |= {"rule": _expected(rule), "verdict": "not run" if row is None else row["verdict"]}
+    if row is not None:
+        told["note"] = row["note"]
+    if row is None or math.isnan(row["effect"]):
+        return told
+    told |= {"what": rule["effect"], "effect": number(row["effect"]), "n": str(row["n"])}
+    if not math.isnan(row["low"]):
+        told["interval"] = f"{number(row['low'])} to {number(row['high'])}"
+    if not math.isnan(row["p_corrected"]):
+        told["p"] = "<0.001" if row["p_corrected"] < 0.001 else f"{row['p_corrected']:.3f}"
+    return told
+
+
+def _expected(rule: dict) -> str:
+    """The direction and the thresholds of a claim, in words."""
+    threshold, against = number(rule["threshold"]), number(rule["contradicted"])
+    if rule["expected"] == "within":
+        return f"within a factor of {threshold}" if rule["effect"] == "ratio" else f"within ±{threshold}"
+    told = f"{COMPARED[rule['expected']]} {threshold}"
+    return told if threshold == against else f"{told}, contradicted from {against}"

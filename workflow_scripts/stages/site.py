@@ -1,0 +1,35 @@
+"""Make the site: verdicts, every artifact, and the documentation, as pages that open from their files.
+
+python -m workflow_scripts.stages.site --config scale=reduced source=archive --out results/reduced/site
+"""
+
+import argparse
+from pathlib import Path
+
+from workflow_scripts.base.arguments import add_config, changes
+from workflow_scripts.base.stage import run
+from workflow_scripts.planning.declarations import read_config
+from workflow_scripts.planning.plan import make_plan
+from workflow_scripts.publishing.site import build
+
+ROOT = Path(__file__).parents[2]
+
+
+def main() -> None:
+    """Plan, write the pages, have Sphinx make the site."""
+    parser = argparse.ArgumentParser(
+        prog="python -m workflow_scripts.stages.site",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_config(parser)
+    parser.add_argument("--out", type=Path, required=True, help="folder for the site; what it holds is replaced")
+    given = parser.parse_args()
+    plan = make_plan(read_config(ROOT, changes(given)), ROOT)
+    if warnings := build(plan, ROOT, given.out):
+        print(warnings)
+    print(f"{given.out / 'index.html'} is the first page")
+
+
+if __name__ == "__main__":
+    run(main)
