@@ -64,9 +64,9 @@ env: $(whole) ## make the environment, unless it is there already
 
 wheelhouse: ## collect what the lock names in WHEELHOUSE, for a machine without a network
 	@test -n "$(WHEELHOUSE)" || { echo "Name a folder: make wheelhouse WHEELHOUSE=wheels" >&2; exit 1; }
+	$(if $(filter cpu,$(TORCH)),PIP_EXTRA_INDEX_URL=$(TORCH_CPU_INDEX)) \
 	"$(PYTHON)" envs/wheelhouse.py --into "$(WHEELHOUSE)" --lock "$(LOCK)" --python $(FOR_PYTHON) --machine $(FOR_MACHINE) \
-		$(if $(SYSTEM_TORCH),--system-torch) $(if $(EVERYTHING),--everything) $(if $(INSTALLED),--installed "$(INSTALLED)") \
-		$(if $(filter cpu,$(TORCH)),--extra-index-url $(TORCH_CPU_INDEX))
+		$(if $(SYSTEM_TORCH),--system-torch) $(if $(EVERYTHING),--everything) $(if $(INSTALLED),--installed "$(INSTALLED)")
 
 lint: env ## check the style of code and workflow
 	$(in_env) ruff check

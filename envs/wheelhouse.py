@@ -35,11 +35,10 @@ def main() -> None:
     parser.add_argument("--python", default=f"{sys.version_info[0]}.{sys.version_info[1]}", help="such as 3.12")
     parser.add_argument("--machine", default="x86_64", help="x86_64 or aarch64, with Linux")
     parser.add_argument("--system-torch", action="store_true", help="leave torch, torchvision and CUDA out")
-    parser.add_argument("--extra-index-url", help="where PyTorch's CPU wheels come from")
     parser.add_argument("--everything", action="store_true", help="also what the site, tests and people need")
     parser.add_argument("--installed", type=Path, help="what the machine has, as `pip freeze` or by name, a line each")
     arguments = parser.parse_args()
-    target = Target(arguments.python, arguments.machine, arguments.extra_index_url)
+    target = Target(arguments.python, arguments.machine)
     present = read_installed(arguments.installed) if arguments.installed else {}
     if arguments.system_torch:
         present |= dict.fromkeys(SYSTEM_TORCH)
@@ -56,8 +55,8 @@ def main() -> None:
 class Target:
     """The machine that the wheels are for."""
 
-    def __init__(self, python: str, machine: str, extra_index: str | None):
-        self.python, self.machine, self.extra_index = python, machine, extra_index
+    def __init__(self, python: str, machine: str):
+        self.python, self.machine = python, machine
         self.environment = default_environment() | {
             "python_version": python,
             "python_full_version": f"{python}.0",
@@ -77,8 +76,7 @@ class Target:
     def pip_options(self) -> list[str]:
         tags = [f"manylinux_2_{minor}_{self.machine}" for minor in GLIBC] + [f"manylinux2014_{self.machine}"]
         platforms = [option for tag in tags for option in ("--platform", tag)]
-        index = ["--extra-index-url", self.extra_index] if self.extra_index else []
-        return ["--python-version", self.python, "--implementation", "cp", "--only-binary=:all:", *platforms, *index]
+        return ["--python-version", self.python, "--implementation", "cp", "--only-binary=:all:", *platforms]
 
 
 def read_lock(path: Path) -> dict[str, list[tuple[Requirement, list[str]]]]:
