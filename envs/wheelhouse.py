@@ -1,7 +1,7 @@
 """Collect the wheels that a machine without a network needs; `make wheelhouse` runs this.
 
-What is collected is the closure of the direct requirements over what the wheels themselves say they need, at the versions
-of requirements.lock. Environment markers are read for the machine that the wheels are for, not for this one.
+What is collected is the closure of the direct requirements over what the wheels themselves say they need, at the
+versions of requirements.lock. Environment markers are read for the machine that the wheels are for, not for this one.
 """
 
 import argparse

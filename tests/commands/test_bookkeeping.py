@@ -72,7 +72,7 @@ class Done(Site):
         trainer = Trainer(Settings(self.root / "d" / "birds", self.results / "store", "cpu"))
         for name in names:
             job = Job(**plan.runs[ids[name]].job())
-            export(trainer.finish(job, job.teacher(self.results / "runs")), job, plan.paths.run(job.id))
+            export(trainer.finish(job, job.source(self.results / "runs")), job, plan.paths.run(job.id))
 
     def inventory(self):
         return Inventory(all_plans(read_config(self.root, {}), self.root))

@@ -13,7 +13,7 @@ from workflow_scripts.datasets.images.in_memory import InMemoryData
 from workflow_scripts.datasets.images.tensors import from_tensors
 from workflow_scripts.landscape.sharpness import keskar_sharpness
 from workflow_scripts.representation.similarity import compare
-from workflow_scripts.training.evaluation import evaluate
+from workflow_scripts.tasks.evaluation import evaluate
 
 IMAGES, LABELS = torch.randn(30, 2, 6, 6, generator=torch.Generator().manual_seed(0)), torch.arange(30) % 3
 

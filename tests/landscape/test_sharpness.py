@@ -15,7 +15,7 @@ from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.images.arrays import ImageData, PreparedInfo
 from workflow_scripts.datasets.images.in_memory import InMemoryData
 from workflow_scripts.landscape.sharpness import Box, keskar_sharpness
-from workflow_scripts.training.evaluation import evaluate
+from workflow_scripts.tasks.evaluation import evaluate
 
 EPSILON = 1e-2
 

@@ -5,8 +5,9 @@ import torch
 from torch.backends import mkldnn
 from torch.nn import functional as F
 
-from tests.shared.recipes import small_recipe
+from tests.shared.recipes import Kept, small_recipe
 from workflow_scripts.runtime.kernels import FEW_PIXELS, small_batches
+from workflow_scripts.tasks import task_of
 from workflow_scripts.training import engine
 
 CPU = torch.device("cpu")
@@ -55,7 +56,8 @@ def test_the_engine_chooses_by_the_batch_size_and_evaluates_with_onednn(tiny_dat
         seen[model.training] = mkldnn.enabled
 
     recipe = small_recipe(batch_size=batch_size, samples_per_epoch=80, epochs=1)  # images of 8 x 8
-    progress = engine.begin(recipe, tiny_data)
+    task = task_of(recipe, tiny_data)
+    progress = engine.begin(recipe, task, {})
     progress.model.register_forward_hook(look)
-    engine.train(recipe, tiny_data, progress, {}, lambda *_: None, lambda _: None)
+    engine.train(recipe, task, progress, {}, Kept())
     assert seen == {True: onednn, False: True}

@@ -21,8 +21,9 @@ from workflow_scripts.evidence.tables import read_table
 from workflow_scripts.planning.plan import make_plan
 from workflow_scripts.recipes.schema import read_yaml
 from workflow_scripts.runtime.processes import Processes
-from workflow_scripts.training.engine import check_shares
-from workflow_scripts.training.metrics import EpochMetrics
+from workflow_scripts.tasks.base import Batch, Loss
+from workflow_scripts.tasks.classification import Classification
+from workflow_scripts.tasks.image_meter import ImageMeter
 
 ROOT = Path(__file__).parents[2]
 # 40 images in batches of 15, 15 and 10: two processes have 7 and 8, 7 and 8, 5 and 5 of them.
@@ -87,11 +88,11 @@ def test_what_the_first_process_finds_wrong_ends_all(tiny, tmp_path):
 
 
 @pytest.mark.parametrize(("batch", "samples", "images"), [(4, 40, 4), (16, 35, 3), (64, 7, 7)])
-def test_a_batch_must_have_an_image_for_each_process(batch, samples, images):
-    recipe = small_recipe(batch_size=batch, samples_per_epoch=samples)
-    check_shares(recipe, Processes(0, images))
+def test_a_batch_must_have_an_image_for_each_process(tiny_data, batch, samples, images):
+    task = Classification(small_recipe(batch_size=batch, samples_per_epoch=samples), tiny_data)
+    task.check(Processes(0, images))
     with pytest.raises(InputError, match=f"a batch of {images} images cannot be shared by {images + 1} processes"):
-        check_shares(recipe, Processes(0, images + 1))
+        task.check(Processes(0, images + 1))
 
 
 def test_batch_normalisation_needs_gpus():
@@ -114,29 +115,31 @@ def test_metrics_are_the_same_however_often_they_are_summed(monkeypatch):
     steps = [(torch.randn(n, 10, generator=random), torch.randint(10, (n,), generator=random)) for n in (8, 8, 8, 3)]
     seen = []
     for held in (1, 100, 1 << 24):
-        monkeypatch.setattr("workflow_scripts.training.metrics.HELD", held)
-        metrics = EpochMetrics()
-        for logits, labels in steps:
-            metrics.add(logits, labels)
+        monkeypatch.setattr("workflow_scripts.tasks.image_meter.HELD", held)
+        metrics = ImageMeter()
+        for update, (logits, labels) in enumerate(steps):
+            metrics.add(update, Loss(torch.tensor(0.0), (logits,)), Batch((None, labels), len(labels)))
         seen.append(metrics.read(torch.tensor(True), Processes()))
     logits, labels = (torch.cat(part) for part in zip(*steps, strict=True))
     loss = nn.functional.cross_entropy(logits.double(), labels).item()
     hits = 100 * np.mean(logits.argmax(1).numpy() == labels.numpy())
-    for found, accuracy, bad, finite in seen:
-        assert found == pytest.approx(loss, rel=1e-6) and accuracy == pytest.approx(hits) and bad is None and finite
+    for found, bad, finite in seen:
+        assert found == {"loss": pytest.approx(loss, rel=1e-6), "accuracy": pytest.approx(hits)}
+        assert bad is None and finite
 
 
 @pytest.mark.parametrize("bad", [0, 1, 3])
 @pytest.mark.parametrize("held", [1, 1 << 24])
 def test_metrics_tell_the_first_step_that_is_not_finite(monkeypatch, bad, held):
-    monkeypatch.setattr("workflow_scripts.training.metrics.HELD", held)
-    metrics = EpochMetrics()
+    monkeypatch.setattr("workflow_scripts.tasks.image_meter.HELD", held)
+    metrics = ImageMeter()
     for step, size in enumerate((8, 5, 8, 3)):
         logits = torch.zeros(size, 4)
         if step >= bad:
             logits[-1] = float("nan")
-        metrics.add(logits, torch.zeros(size, dtype=torch.long))
-    assert metrics.read(torch.tensor(True), Processes())[2] == bad
+        labels = torch.zeros(size, dtype=torch.long)
+        metrics.add(step, Loss(torch.tensor(0.0), (logits,)), Batch((None, labels), size))
+    assert metrics.read(torch.tensor(True), Processes()).bad == bad
 
 
 def test_the_workflow_starts_a_process_for_each_gpu_of_a_run(tmp_path):

@@ -38,3 +38,19 @@ CURVE = {
 def small_recipe(**own):
     """A training of three updates an epoch, in everything else as `own` says."""
     return {**RECIPE, **own}
+
+
+class Kept:
+    """An observer of a training that keeps the checkpoints in memory and takes no snapshots."""
+
+    def __init__(self):
+        self.states = {}
+
+    def save(self, label, state):
+        self.states[label] = {name: tensor.clone() for name, tensor in state.items()}
+
+    def epoch_ended(self, progress):
+        pass
+
+    def snapshot_is_due(self):
+        return False

@@ -19,7 +19,7 @@ from workflow_scripts.evidence.tables import read_table
 from workflow_scripts.models.vision.initialise import initialise
 from workflow_scripts.recipes.canonical import canonical
 from workflow_scripts.recipes.schema import read_yaml
-from workflow_scripts.training.evaluation import evaluate
+from workflow_scripts.tasks.evaluation import evaluate
 from workflow_scripts.training.job import Job, Settings, Trainer, export
 
 ROOT = Path(__file__).parents[2]

@@ -1,5 +1,6 @@
 """The engine trains as a plain loop does, to the same bits each time, and a divergence is a result."""
 
+import copy
 import math
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from tests.shared.recipes import RECIPE, small_recipe
+from tests.shared.recipes import RECIPE, Kept, small_recipe
 from workflow_scripts import models
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.images.in_memory import InMemoryData
@@ -17,6 +18,8 @@ from workflow_scripts.datasets.sampling import epoch_indices, generator
 from workflow_scripts.evidence.tables import read_table
 from workflow_scripts.models import checkpoints
 from workflow_scripts.models.vision.initialise import initialise
+from workflow_scripts.tasks import task_of
+from workflow_scripts.tasks.distillation import Distillation, distillation_loss
 from workflow_scripts.training import engine, optimizers
 from workflow_scripts.training.job import Job, Settings, Trainer, export
 
@@ -27,15 +30,28 @@ STUDENT = {"name": "student", "width": 0.0625, "c1": 64, "c2": 128, "f1": 256, "
 
 def trained(recipe, tiny_data, teacher=None):
     """A whole training: its progress and the states after each update."""
-    progress, states = engine.begin(recipe, tiny_data), {}
-    total = recipe["epochs"] * math.ceil(recipe["samples_per_epoch"] / recipe["batch_size"])
-    every = {f"iteration-{step}": step for step in range(total + 1)}
+    task = Distillation(recipe, tiny_data, teacher) if teacher else task_of(recipe, tiny_data)
+    every = {f"iteration-{step}": step for step in range(recipe["epochs"] * task.steps + 1)}
+    progress, observer = engine.begin(recipe, task, every), Kept()
+    engine.train(recipe, task, progress, every, observer)
+    return progress, {every[label]: state for label, state in observer.states.items()}
 
-    def save(label, state):
-        states[every[label]] = {name: tensor.clone() for name, tensor in state.items()}
 
-    engine.train(recipe, tiny_data, progress, every, save, lambda progress: None, teacher)
-    return progress, states
+class Snapshots(Kept):
+    """An observer that takes a snapshot whenever it can."""
+
+    def __init__(self):
+        super().__init__()
+        self.taken = []
+
+    def snapshot_is_due(self):
+        return True
+
+    def snapshot(self, progress):
+        tensors = {name: tensor.detach().clone().contiguous() for name, tensor in progress.tensors().items()}
+        self.taken.append((tensors, copy.deepcopy(progress.facts())))
+
+    epoch_ended = snapshot
 
 
 def equal(one, other):
@@ -158,7 +174,7 @@ def test_the_distillation_loss_is_its_closed_form(batch, classes, temperature, s
 
     p, q = softmax(teacher), softmax(student)
     tensor = torch.tensor(student, requires_grad=True)
-    loss = engine.distillation_loss(tensor, torch.tensor(teacher), temperature)
+    loss = distillation_loss(tensor, torch.tensor(teacher), temperature) / batch  # the engine divides
     loss.backward()
     assert loss.item() == pytest.approx((p * np.log(p / q)).sum() / batch, rel=1e-9, abs=1e-12)
     np.testing.assert_allclose(tensor.grad.numpy(), (q - p) / temperature / batch, atol=1e-12)
@@ -210,21 +226,19 @@ WAYS = {
 @pytest.mark.parametrize("way", WAYS)
 def test_the_same_recipe_gives_the_same_bits_also_when_it_goes_on(tiny_data, way):
     """A training that goes on from what its snapshot kept, after any of its epochs, ends as one that never stopped."""
-    recipe, kept = small_recipe(**WAYS[way]), {}
-
-    def keep(progress):
-        tensors = {name: tensor.detach().clone().contiguous() for name, tensor in progress.tensors().items()}
-        kept[progress.epoch] = tensors
-
-    whole = engine.begin(recipe, tiny_data)
-    engine.train(recipe, tiny_data, whole, {}, None, keep)
+    recipe, observer = small_recipe(**WAYS[way]), Snapshots()
+    task, labels = task_of(recipe, tiny_data), {"iteration-2": 2, "best": 12, "average-2": 12}
+    whole = engine.begin(recipe, task, labels)
+    engine.train(recipe, task, whole, labels, observer)
     torch.manual_seed(99)  # nothing may hang on the global generator
-    for epoch in range(recipe["epochs"]):
-        again = engine.begin(recipe, tiny_data)
-        if epoch:
-            again.load(kept[epoch], epoch, None)
-        engine.train(recipe, tiny_data, again, {}, None, lambda progress: None)
-        assert equal(again.tensors(), whole.tensors()), f"resumed after epoch {epoch}"
+    assert len(observer.taken) == recipe["epochs"] * task.steps  # inside epochs too
+    for tensors, facts in observer.taken:
+        again, follower = engine.begin(recipe, task, labels), Kept()
+        again.load(tensors, facts)
+        engine.train(recipe, task, again, labels, follower)
+        assert equal(again.tensors(), whole.tensors()), f"resumed after {facts.epoch} epochs, {facts.update} updates"
+        assert all(equal(state, observer.states[label]) for label, state in follower.states.items())
+        assert {"best", "average-2"} <= set(follower.states) or facts.epoch == recipe["epochs"]
 
 
 def test_seeds_and_augmentation_matter(tiny_data):
@@ -335,7 +349,7 @@ def test_an_epoch_may_be_several_passes(tiny_data):
 )
 def test_an_optimizer_that_cannot_be_is_told(spec, sentence):
     with pytest.raises(InputError, match=sentence):
-        optimizers.build(spec, [torch.zeros(2, requires_grad=True)])
+        optimizers.build(spec, torch.nn.Linear(2, 1))
 
 
 # --- divergence ------------------------------------------------------------------------------------------------------
@@ -424,7 +438,7 @@ def test_students_of_a_diverged_teacher_are_told_and_stop_nothing(tiny, tmp_path
         "scale_by_temperature_squared": True,
     }
     student = job_of(small_recipe(model=STUDENT, distillation=soft), epoch_4=12)
-    table, saved, _ = finish(student, tiny, tmp_path, student.teacher(tmp_path / "runs"))
+    table, saved, _ = finish(student, tiny, tmp_path, student.source(tmp_path / "runs"))
     assert table.diverged and table.frame.empty and not saved
     assert "teacher" in table.status["reason"]
 
@@ -438,7 +452,7 @@ def test_a_student_learns_from_a_checkpoint(tiny, tmp_path, tiny_data):
         "scale_by_temperature_squared": True,
     }
     student = job_of(small_recipe(model=STUDENT, distillation=soft), epoch_4=12)
-    _, its, _ = finish(student, tiny, tmp_path, student.teacher(tmp_path / "runs"))
+    _, its, _ = finish(student, tiny, tmp_path, student.source(tmp_path / "runs"))
     network = checkpoints.restore(saved["epoch-4"], tiny_data.info).eval()
     direct = trained(student.recipe, tiny_data, network)[1]
     assert equal(its["epoch-4"].state, direct[12])

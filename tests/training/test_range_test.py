@@ -34,7 +34,7 @@ def sweep(curvature, rates, window=0.0, batches=None):
     model = Point([1.0] * len(h))
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     batches = [(NOTHING, NOTHING)] * len(rates) if batches is None else batches
-    return range_test(model, optimizer, batches, rates, window, lambda w, _: 0.5 * h @ w**2)
+    return range_test(model, optimizer, batches, rates, window, lambda model, _: 0.5 * h @ model(NOTHING) ** 2)
 
 
 def exponential_rates(lr_min, lr_max, steps):
@@ -101,7 +101,7 @@ def test_a_loss_that_is_not_finite_ends_the_sweep():
 def test_a_model_that_is_not_finite_from_the_start_has_no_suggestion():
     model = Point([math.nan])
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
-    result = range_test(model, optimizer, [(NOTHING, NOTHING)], [0.1], loss_function=lambda w, _: w.sum())
+    result = range_test(model, optimizer, [(NOTHING, NOTHING)], [0.1], loss_of=lambda model, _: model(NOTHING).sum())
     assert (len(result.loss), result.status) == (1, "non-finite")
     assert math.isnan(result.suggestion)
 

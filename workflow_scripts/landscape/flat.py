@@ -11,7 +11,7 @@ from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.opened import TrainingData
 from workflow_scripts.datasets.sampling import WHOLE, Share
 from workflow_scripts.landscape.batchnorm import refresh
-from workflow_scripts.training.evaluation import evaluate
+from workflow_scripts.tasks.evaluation import evaluate
 
 KEEP_BYTES = 1 << 30  # CIFAR-10 in float32 takes 0.7 GiB
 

@@ -15,7 +15,7 @@ from workflow_scripts.base.checks import number, whole_number
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.opened import TrainingData
 from workflow_scripts.landscape.flat import FlatModel
-from workflow_scripts.training.evaluation import evaluate
+from workflow_scripts.tasks.evaluation import evaluate
 
 EpochBatches = Callable[[int], Iterable[tuple[Tensor, Tensor]]]
 

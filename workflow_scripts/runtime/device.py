@@ -29,3 +29,8 @@ def float32_only() -> None:
     """Keep TensorFloat-32 out of a GPU's sums where its ten bits are too coarse, as for derivatives and small boxes."""
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """bfloat16 on a GPU; nothing on a CPU, where it is slower."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")

@@ -11,22 +11,26 @@ def say(line: str) -> None:
 
 
 class EpochLog:
-    """Tells of epochs as they end.
+    """Reports epochs as they end.
 
-    name : what the line begins with. samples : images in an epoch. done : epochs that an earlier process trained.
+    name : what the line begins with. done : epochs that an earlier process trained. shown : whether to report at all.
     """
 
-    def __init__(self, name: str, epochs: int, samples: int, done: int):
-        self.name, self.epochs, self.samples, self.done = name, epochs, samples, done
+    def __init__(self, name: str, epochs: int, done: int, shown: bool = True):
+        self.name, self.epochs, self.done, self.shown = name, epochs, done, shown
         self.started = time.monotonic()
-        self.bar = tqdm(total=epochs, initial=done, desc=name, unit="epoch", disable=None, leave=False)
+        self.bar = tqdm(
+            total=epochs, initial=done, desc=name, unit="epoch", disable=None if shown else True, leave=False
+        )
 
     def epoch(self, number: int, facts: str) -> None:
-        """Tell that epoch `number` has ended; `facts` are its metrics in words."""
+        """Report that epoch `number` has ended; `facts` are its metrics in words."""
+        if not self.shown:
+            return
         seconds = max(time.monotonic() - self.started, 1e-9)
-        trained = number - self.done
-        rate, left = trained * self.samples / seconds, (self.epochs - number) * seconds / trained
-        say(f"{self.name} epoch {number}/{self.epochs}: {facts}, {rate:.0f} images/s, {left:.0f} s left")
+        each = seconds / (number - self.done)
+        left = (self.epochs - number) * each
+        say(f"{self.name} epoch {number}/{self.epochs}: {facts}, {each:.3g} s an epoch, {left:.0f} s left")
         self.bar.update(1)
         if number == self.epochs:
             self.bar.close()

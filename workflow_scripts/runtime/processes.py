@@ -1,8 +1,8 @@
 """Several processes that train one run together, each on its share of every batch: `torchrun` starts them.
 
 The result does not depend on their number, but for rounding: gradients are averaged over the whole batch, statistics of
-batch normalisation are those of the whole batch too, and sums of metrics go over all shares. The first process alone
-writes anything.
+batch normalisation are those of the whole batch too, and sums of metrics go over all shares. The main process,
+the first, alone writes anything.
 """
 
 import contextlib
@@ -35,7 +35,8 @@ class Processes:
         return self.count == 1
 
     @property
-    def first(self) -> bool:
+    def is_main(self) -> bool:
+        """Whether this process is the one that writes."""
         return self.rank == 0
 
     @property
@@ -45,9 +46,13 @@ class Processes:
 
         return Share(self.rank, self.count)
 
-    def part_of(self, loss: "Tensor", mine: int, whole: int) -> "Tensor":
-        """The mean loss of `mine` images, scaled so that the processes' average is the mean over all `whole` images."""
-        return loss if self.alone else loss * (mine * self.count / whole)
+    def part_of(self, loss: "Tensor", total: int) -> "Tensor":
+        """A sum over this process' items, scaled so that the processes' average is the mean over all `total` items."""
+        return loss / total if self.alone else loss * (self.count / total)
+
+    def gradients(self, network: "nn.Module", is_last: bool) -> contextlib.AbstractContextManager:
+        """Within, a backward pass adds up gradients; an update's last one also averages them over processes."""
+        return contextlib.nullcontext() if self.alone or is_last else network.no_sync()
 
     def parallel(self, model: "nn.Module", device: "torch.device") -> "nn.Module":
         """The model whose gradients, after each backward pass, are averaged over the processes.
@@ -70,7 +75,7 @@ class Processes:
         """The sum of `values` over all processes, in place."""
         return self._reduced(values, "SUM")
 
-    def least(self, values: "Tensor") -> "Tensor":
+    def minimum(self, values: "Tensor") -> "Tensor":
         """The least of `values` over all processes, in place."""
         return self._reduced(values, "MIN")
 
@@ -81,13 +86,13 @@ class Processes:
             distributed.all_reduce(values, getattr(distributed.ReduceOp, how))
         return values
 
-    def agree(self, answer: bool) -> bool:
-        """The first process' answer, in all of them."""
+    def broadcast(self, answer: bool) -> bool:
+        """The main process' answer, in all of them."""
         if self.alone:
             return answer
         import torch
 
-        said = torch.tensor(int(answer and self.first))
+        said = torch.tensor(int(answer and self.is_main))
         return bool(self.total(said.cuda() if torch.cuda.is_available() else said).item())
 
 

@@ -76,7 +76,7 @@ def trained(
     with Store(results_folder(given, given.out) / "store", id, identity).locked() as store:
         snapshot = store.snapshot()
         state = CurveState.from_tensors(snapshot[0]) if snapshot else None
-        log = EpochLog(id, recipe["epochs"], recipe["samples_per_epoch"], state.epoch if state else 0)
+        log = EpochLog(id, recipe["epochs"], state.epoch if state else 0)
         last = time.monotonic()
 
         def after_epoch(epoch: int, state: CurveState, loss: float) -> None:

@@ -4,13 +4,17 @@ The output is range_test.parquet, a row for each update until the sweep's end or
 """
 
 import pandas as pd
+from torch import Tensor, nn
 
 from workflow_scripts.base.arguments import parser, read_json
 from workflow_scripts.base.stage import run
+from workflow_scripts.datasets.sampling import WHOLE
 from workflow_scripts.evidence.tables import write_table
 from workflow_scripts.recipes.schedules import rates
 from workflow_scripts.stages.shared.workbench import Workbench
-from workflow_scripts.training import engine
+from workflow_scripts.tasks import task_of
+from workflow_scripts.tasks.base import Update
+from workflow_scripts.training import optimizers
 from workflow_scripts.training.range_test import range_test
 
 EXAMPLE = {
@@ -30,15 +34,19 @@ def main() -> None:
     given = parser("range_test", __doc__, EXAMPLE).parse_args()
     recipe = read_json(given.recipe, tuple(EXAMPLE))
     bench = Workbench.of(given, recipe)
-    sizes = recipe["batch_size"], recipe["samples_per_epoch"]
-    steps = -(-recipe["samples_per_epoch"] // recipe["batch_size"])
-    fresh = engine.begin(recipe, bench.data)
+    task = task_of({"image_sides": None, **recipe}, bench.data)
+    model = task.model()
+
+    def loss_of(network: nn.Module, update: Update) -> Tensor:
+        return sum(task.loss(network, batch).sum for batch in update.batches) / update.total
+
     found = range_test(
-        fresh.model,
-        fresh.optimizer,
-        bench.data.epoch_batches(recipe["seed"], 1, *sizes, recipe["augment"]),
-        rates(recipe["schedule"], steps, steps),
+        model,
+        optimizers.build(recipe["optimizer"], model),
+        task.updates(1, WHOLE),
+        rates(recipe["schedule"], task.steps, task.steps),
         recipe["window"],
+        loss_of,
     )
     columns = {"step": found.step, "rate": found.rate, "loss": found.loss, "smoothed_loss": found.smoothed}
     table = pd.DataFrame(columns).assign(minimum=found.minimum, suggestion=found.suggestion)

@@ -77,8 +77,8 @@ def main() -> None:
     job, results = read_job(given.job), results_folder(given, given.out)
     with joined(given.device) as processes:
         trainer = Trainer(settings(given, given.out), processes)
-        trainer.finish(job, given.teacher or job.teacher(results / "runs"), given.out)
-    if trainer.warm and processes.alone:
+        trainer.finish(job, given.teacher or job.source(results / "runs"), given.out)
+    if trainer.has_trained and processes.alone:
         trainer.finish_others(pack_of(job, results / "packs" / f"{given.scale}.json"), results / "runs")
 
 

@@ -1,28 +1,39 @@
-"""One training job from its recipe to its outputs: resume, fall back where declared, and leave everything whole."""
+"""One training job from its recipe to its outputs: resume, fall back where declared, and leave everything whole.
+
+Neither torch nor pandas is imported until there is something to train: a finished run is handed out in no time.
+"""
 
 import contextlib
 import shutil
-import time
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import link_or_copy, whole_directory, whole_file, write_text
 from workflow_scripts.datasets.description import digests
 from workflow_scripts.recipes.canonical import canonical, fingerprint
 from workflow_scripts.recipes.merge import merge
-from workflow_scripts.runtime.log import EpochLog, say
+from workflow_scripts.recipes.needs import needed_checkpoint
+from workflow_scripts.recipes.steps import updates_per_epoch
+from workflow_scripts.runtime.log import say
 from workflow_scripts.runtime.processes import Processes
 from workflow_scripts.runtime.store import Store
+from workflow_scripts.training.snapshot import Facts, Snapshot
+
+if TYPE_CHECKING:
+    from workflow_scripts.training.history import History
 
 ALONE = Processes()
+KEPT = ("best", "average-")  # labels of training/kept.py, which no update is the state of
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a training job is told.
+    """What a training job is given.
 
-    recipe : the frozen description of the run. checkpoints : label → step of what to save.
+    recipe : the frozen description of the run. checkpoints : label → update of what to save.
     """
 
     recipe: dict
@@ -32,17 +43,15 @@ class Job:
     def id(self) -> str:
         return fingerprint(self.recipe)
 
-    def teacher(self, runs: Path) -> Path | None:
-        """The checkpoint to distil, below a folder of finished runs."""
-        if self.recipe["distillation"] is None:
-            return None
-        teacher = self.recipe["distillation"]["teacher"]
-        return runs / teacher["run"] / "checkpoints" / f"{teacher['at']}.safetensors"
+    def source(self, runs: Path) -> Path | None:
+        """The checkpoint of another run that this one begins with, below a folder of finished runs."""
+        needed = needed_checkpoint(self.recipe)
+        return needed and runs / needed["run"] / "checkpoints" / f"{needed['at']}.safetensors"
 
 
 @dataclass
 class Settings:
-    """How jobs are run, which changes no result: where data, store and outputs lie, and the device."""
+    """How jobs are run, which changes no result: where data, store and outputs are, and the device."""
 
     data: Path
     store: Path
@@ -56,33 +65,28 @@ class Settings:
 class Trainer:
     """Runs jobs one after the other; the data that they share is loaded once.
 
-    processes : those that train each job together. The first of them locks the store, and it alone writes.
+    processes : those that train each job together. The main one locks the store, and it alone writes.
     """
 
     def __init__(self, settings: Settings, processes: Processes = ALONE):
         self.settings, self.processes = settings, processes
-        self._data_set = None
-
-    @property
-    def warm(self) -> bool:
-        """Whether this process has trained something, so that torch and the data are there."""
-        return self._data_set is not None
+        self.has_trained = False
 
     def finish_others(self, jobs: list[Job], runs: Path) -> None:
-        """Train those of a pack that no process has begun. Small runs so share a start of torch and a copy of the data.
+        """Train those of a group that no process has begun: small runs share a start of torch and a copy of the data.
 
-        What is wrong with one of them is told by its own job, which will come upon it too.
+        What is wrong with one of them is reported by its own job, which will come upon it too.
         """
         for job in jobs:
             with contextlib.suppress(InputError, BlockingIOError):
-                self.finish(job, job.teacher(runs), wait=False)
+                self.finish(job, job.source(runs), wait=False)
 
-    def finish(self, job: Job, teacher: Path | None = None, out: Path | None = None, wait: bool = True) -> Store:
+    def finish(self, job: Job, source: Path | None = None, out: Path | None = None, wait: bool = True) -> Store:
         """Train a job to its end in the store, unless that has been done.
 
         Parameters
         ----------
-        teacher : checkpoint to distil, for recipes with distillation.
+        source : checkpoint that the run begins with, for recipes that need one.
         out : folder for the outputs. They are given while nobody else works on this run, since the job of a workflow
             that was killed goes on and may end beside the one that took its place.
         wait : for another process that works on the same run.
@@ -91,145 +95,87 @@ class Trainer:
         ------
         BlockingIOError : another process works on it, and `wait` is false.
         """
-        data = digests(self.settings.data)
-        store = Store(self.settings.store, job.id, {"recipe": job.recipe, "data": data})
-        with store.locked(wait) if self.processes.first else contextlib.nullcontext():
-            if self.processes.agree(self.processes.first and _lacking(store, job)):
-                self._train(store, job, teacher)
-            if out is not None and self.processes.first:
+        store = Store(self.settings.store, job.id, {"recipe": job.recipe, "data": digests(self.settings.data)})
+        with store.locked(wait) if self.processes.is_main else contextlib.nullcontext():
+            if self.processes.broadcast(self.processes.is_main and _is_to_be_trained(store, job)):
+                self._train(store, job, source)
+                self.processes.broadcast(True)  # that it is finished
+            if out is not None and self.processes.is_main:
                 export(store, job, out)
         return store
 
-    def _train(self, store: Store, job: Job, teacher_path: Path | None) -> None:
+    def _train(self, store: Store, job: Job, source: Path | None) -> None:
         from workflow_scripts.evidence.dependencies import divergence
-        from workflow_scripts.training import engine
+        from workflow_scripts.tasks import name_of
+        from workflow_scripts.training.attempt import Attempt
         from workflow_scripts.training.history import History
 
-        if teacher_path is not None and divergence([teacher_path]):
+        if source is not None and divergence([source]):
+            what = "teacher" if name_of(job.recipe) == "distillation" else "pre-training"
             self._conclude(
-                store, job, History(engine.MEASURED), {"step": 0, "epoch": 0.0, "reason": "its teacher diverged"}, []
+                store, job, History({}), Facts(diverged={"step": 0, "epoch": 0.0, "reason": f"its {what} diverged"})
             )
             return
-        data = self._data()
-        teacher = self._teacher(job, teacher_path, data)
-        tensors, done = store.snapshot() or ({}, {"epoch": 0, "attempts": [], "diverged": None, "saved": []})
-        if not resumable(job, done):
+        self.has_trained = True
+        snapshot = Snapshot.of(store)
+        if not resumable(job, snapshot.facts):
             self._say(f"{job.id}: a checkpoint that was not saved before is asked for; training anew")
-            tensors, done = {}, {"epoch": 0, "attempts": [], "diverged": None, "saved": []}
+            snapshot = Snapshot()
         while True:
-            recipe = merge(job.recipe, job.recipe["fallback"]) if done["attempts"] else job.recipe
-            progress = engine.begin(recipe, data)
-            if tensors:
-                progress.load(tensors, done["epoch"], done["diverged"])
-            self._run(store, job, recipe, progress, done, data, teacher)
-            if progress.diverged is None or job.recipe["fallback"] is None or done["attempts"]:
+            recipe = merge(job.recipe, job.recipe["fallback"]) if snapshot.facts.attempts else job.recipe
+            attempt = Attempt(store, job.id, recipe, job.checkpoints, snapshot, self.settings, self.processes)
+            facts = attempt.run(self.data, source)
+            if facts.diverged is None or job.recipe["fallback"] is None or facts.attempts:
                 break
-            self._say(f"{job.id}: diverged at step {progress.diverged['step']}; going on with the fallback")
-            if self.processes.first:
+            self._say(f"{job.id}: diverged at step {facts.diverged['step']}; going on with the fallback")
+            if self.processes.is_main:
                 shutil.rmtree(store.folder / "checkpoints", ignore_errors=True)
-            tensors, done = (
-                {},
-                {"epoch": 0, "attempts": [{"run": job.id, **progress.diverged}], "diverged": None, "saved": []},
-            )
-        self._conclude(store, job, progress.history, progress.diverged, done["attempts"], done["seconds"])
-        self.processes.agree(True)  # that it is finished
+            snapshot = Snapshot(Facts(attempts=[{"run": job.id, **facts.diverged}]))
+        self._conclude(store, job, attempt.history, facts)
 
     def _say(self, line: str) -> None:
-        if self.processes.first:
+        if self.processes.is_main:
             say(line)
 
-    def _run(self, store, job, recipe, progress, done, data, teacher) -> None:
-        from workflow_scripts.models import checkpoints
-        from workflow_scripts.training import engine
-
-        saved, began = list(done["saved"]), time.monotonic()
-        last, before = began, done.get("seconds", None if done["epoch"] else 0.0)
-        log = EpochLog(job.id, recipe["epochs"], recipe["samples_per_epoch"], progress.epoch)
-
-        def save(label: str, state: dict) -> None:
-            description = {"model": recipe["model"], "data": recipe["data"], "at": label, "run": job.id}
-            checkpoints.save(store.folder / "checkpoints" / f"{label}.safetensors", state, description)
-            saved.append(label)
-
-        def seconds() -> float | None:
-            """Of all devices, less what kills undid; None where an earlier process did not tell."""
-            return None if before is None else before + (time.monotonic() - began) * self.processes.count
-
-        def after_epoch(progress) -> None:
-            nonlocal last
-            log.epoch(progress.epoch, progress.history.last())
-            finished = progress.epoch == recipe["epochs"] or progress.diverged is not None
-            if finished or time.monotonic() - last > self.settings.snapshot_seconds:
-                facts = {"epoch": progress.epoch, "attempts": done["attempts"], "diverged": progress.diverged}
-                store.save_snapshot(progress.tensors(), {**facts, "saved": saved, "seconds": seconds()})
-                last = time.monotonic()
-
-        if not self.processes.first:
-            save = after_epoch = _nothing
-        engine.train(recipe, data, progress, job.checkpoints, save, after_epoch, teacher, self.processes)
-        done["seconds"] = seconds()
-
-    def _conclude(
-        self, store: Store, job: Job, history, diverged: dict | None, attempts: list[dict], seconds: float | None = None
-    ) -> None:
-        """Write the tidy table and mark the run as finished; `seconds` are those of its last attempt."""
-        if not self.processes.first:
+    def _conclude(self, store: Store, job: Job, history: "History", facts: Facts) -> None:
+        """Write the tidy table and mark the run as finished."""
+        if not self.processes.is_main:
             return
         from workflow_scripts.evidence import provenance
         from workflow_scripts.evidence.tables import write_table
-        from workflow_scripts.runtime.device import device_name
+        from workflow_scripts.runtime.device import choose_device, device_name
 
-        status = {"state": "finished"}
-        if diverged is not None:
-            status = {"state": "diverged", "run": job.id, **diverged}
-        if attempts:
-            status["attempts"] = attempts
-        table = store.folder / "metrics.parquet"
-        write_table(
-            table,
-            history.table(job.id),
-            "metrics",
-            status,
-            provenance.collect(
-                scale=self.settings.scale,
-                data=job.recipe["data"],
-                device=device_name(self._data().device, self.processes.count),
-                seeds=[job.recipe["seed"]],
-                fingerprints=[job.id],
-                recipe=job.recipe,
-                seconds=seconds,
-            ),
+        status: dict[str, Any] = {"state": "finished"}
+        if facts.diverged is not None:
+            status = {"state": "diverged", "run": job.id, **facts.diverged}
+        if facts.attempts:
+            status["attempts"] = facts.attempts
+        made = provenance.collect(
+            scale=self.settings.scale,
+            data=job.recipe["data"],
+            device=device_name(choose_device(self.settings.device), self.processes.count),
+            seeds=[job.recipe["seed"]],
+            fingerprints=[job.id],
+            recipe=job.recipe,
+            seconds=facts.seconds,
         )
+        table = store.folder / "metrics.parquet"
+        write_table(table, history.table(job.id), "metrics", status, made)
         store.finish(status, table, *(store.folder / "checkpoints").glob("*.safetensors"))
 
-    def _data(self):
-        if self._data_set is None:
-            import torch
+    @cached_property
+    def data(self) -> Any:
+        """The prepared data set on its device; opened once, when something is to be trained."""
+        import torch
 
-            from workflow_scripts.datasets.opened import open_data
-            from workflow_scripts.runtime.device import choose_device
+        from workflow_scripts.datasets.opened import open_data
+        from workflow_scripts.runtime.device import choose_device
 
-            torch.set_num_threads(self.settings.threads)
-            device = choose_device(self.settings.device)
-            self._data_set = open_data(self.settings.data, device, self.settings.workers)
-        return self._data_set
-
-    def _teacher(self, job: Job, path: Path | None, data):
-        if job.recipe["distillation"] is None:
-            return None
-        if path is None:
-            raise InputError(f"the run {job.id} distils a teacher; name the teacher's checkpoint with --teacher")
-        from workflow_scripts.models import checkpoints
-
-        network = checkpoints.restore(checkpoints.load(path), data.info, job.recipe["distillation"]["teacher"]["model"])
-        return network.to(data.device).eval().requires_grad_(False)
+        torch.set_num_threads(self.settings.threads)
+        return open_data(self.settings.data, choose_device(self.settings.device), self.settings.workers)
 
 
-def _nothing(*_: object) -> None:
-    """What the processes after the first save and tell."""
-
-
-def _lacking(store: Store, job: Job) -> bool:
+def _is_to_be_trained(store: Store, job: Job) -> bool:
     """Whether a job is to be trained, in full where what the store holds of it is damaged."""
     # The outputs are further names of the store's files, so what damages one of them damages it here too.
     if damaged := store.damaged():
@@ -239,9 +185,9 @@ def _lacking(store: Store, job: Job) -> bool:
 
 
 def missing(store: Store, job: Job) -> bool:
-    """Whether the store lacks the finished run, or a checkpoint that the job asks for and the run reached.
+    """Whether the store has not the finished run, or not a checkpoint that the job asks for and the run reached.
 
-    A run that diverged may have done so with the update before the one whose loss tells.
+    A run that diverged may have done so with the update before the one whose loss shows it.
     """
     status = store.finished()
     if status is None:
@@ -253,23 +199,22 @@ def missing(store: Store, job: Job) -> bool:
     )
 
 
-def resumable(job: Job, done: dict) -> bool:
-    """Whether a snapshot that tells `done` leads to every checkpoint that the job asks for."""
-    return set(job.checkpoints) <= set(done["saved"]) | _after(job, done["epoch"])
+def resumable(job: Job, facts: Facts) -> bool:
+    """Whether a snapshot leads to every checkpoint that the job asks for."""
+    if facts.epoch == facts.update == 0:
+        return True
+    done = facts.epoch * updates_per_epoch(job.recipe) + facts.update
+    later = {label for label, step in job.checkpoints.items() if step > done and not label.startswith(KEPT)}
+    return set(job.checkpoints) <= {*facts.saved, *facts.pending, *facts.kept, *later}
 
 
 def epochs_left(store: Store, job: Job) -> int:
     """Epochs that are still to be trained; none of a run that is finished in the store."""
     if not missing(store, job):
         return 0
-    done = store.progress()
-    return job.recipe["epochs"] - (done["epoch"] if done and resumable(job, done) else 0)
-
-
-def _after(job: Job, epoch: int) -> set[str]:
-    """Labels of checkpoints that come after an epoch."""
-    steps = -(-job.recipe["samples_per_epoch"] // job.recipe["batch_size"])
-    return {label for label, step in job.checkpoints.items() if step > epoch * steps or epoch == 0}
+    found = store.progress()
+    facts = Facts.read(found) if found else Facts()
+    return job.recipe["epochs"] - (facts.epoch if resumable(job, facts) else 0)
 
 
 def export(store: Store, job: Job, out: Path) -> None:

@@ -1,36 +1,53 @@
 """Optimizers from their specification, and their state as named tensors."""
 
-from collections.abc import Iterable
+from collections.abc import Callable
 
 import torch
-from torch import Tensor
-from torch.optim import SGD, Adam, Optimizer
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim import SGD, Adam, AdamW, Optimizer, RAdam
 
 from workflow_scripts.base.errors import InputError
+from workflow_scripts.training.lamb import Lamb
 
-# weight_decay is the L2 term of the loss for both, as in the papers; Adam is not AdamW.
-OPTIMIZERS = {
-    "sgd": lambda parameters, momentum=0.9, weight_decay=0.0, nesterov=False: SGD(
-        parameters, lr=0.0, momentum=momentum, weight_decay=weight_decay, nesterov=nesterov, fused=True
+NORMS = (_BatchNorm, nn.LayerNorm, nn.GroupNorm)
+
+# Of SGD and Adam weight_decay is the L2 term of the loss, as in gotmare2019; of the others it is decoupled from the
+# gradient (Loshchilov & Hutter 2019). Only what a recipe says differs from torch's own defaults.
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    "sgd": lambda groups, momentum=0.9, nesterov=False: SGD(
+        groups, lr=0.0, momentum=momentum, nesterov=nesterov, fused=True
     ),
-    "adam": lambda parameters, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0: Adam(
-        parameters, lr=0.0, betas=tuple(betas), eps=eps, weight_decay=weight_decay, fused=True
+    "adam": lambda groups, betas=(0.9, 0.999), eps=1e-8: Adam(groups, lr=0.0, betas=tuple(betas), eps=eps, fused=True),
+    "adamw": lambda groups, betas=(0.9, 0.999), eps=1e-8: AdamW(
+        groups, lr=0.0, betas=tuple(betas), eps=eps, fused=True
     ),
+    "radam": lambda groups, betas=(0.9, 0.999), eps=1e-8: RAdam(
+        groups, lr=0.0, betas=tuple(betas), eps=eps, decoupled_weight_decay=True
+    ),
+    "lamb": lambda groups, betas=(0.9, 0.999), eps=1e-6: Lamb(groups, betas=tuple(betas), eps=eps),
 }
+OPTIONS = ("weight_decay", "decay_biases_and_norms")
 
 
-def build(spec: dict, parameters: Iterable[Tensor]) -> Optimizer:
+def build(spec: dict, model: nn.Module) -> Optimizer:
     """An optimizer whose learning rate is still 0: the schedule sets it before every update.
+
+    Parameters
+    ----------
+    spec : name, and options of `OPTIMIZERS`; weight_decay (default 0) of all parameters or, where
+        decay_biases_and_norms is false (default true), of all but biases and normalisation layers.
 
     Raises
     ------
     InputError : for an unknown name or option.
     """
-    options = {key: value for key, value in spec.items() if key != "name"}
+    options = {key: value for key, value in spec.items() if key not in ("name", *OPTIONS)}
     if spec["name"] not in OPTIMIZERS:
         raise InputError(f"there is no optimizer {spec['name']!r}; choose one of {', '.join(OPTIMIZERS)}")
+    decay, all_decay = spec.get("weight_decay", 0.0), spec.get("decay_biases_and_norms", True)
     try:
-        optimizer = OPTIMIZERS[spec["name"]](parameters, **options)
+        optimizer = OPTIMIZERS[spec["name"]](groups(model, decay, all_decay), **options)
     except (TypeError, ValueError) as error:
         raise InputError(f"the optimizer {spec['name']} cannot take the options {sorted(options)}: {error}") from None
     if optimizer.defaults.get("momentum"):
@@ -38,6 +55,22 @@ def build(spec: dict, parameters: Iterable[Tensor]) -> Optimizer:
         for parameter in parameters_of(optimizer):
             optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
     return optimizer
+
+
+def groups(model: nn.Module, weight_decay: float, all_decay: bool) -> list[dict]:
+    """The parameters of a model, each once, by the weight decay that they get."""
+    if all_decay:
+        return [{"params": list(model.parameters()), "weight_decay": weight_decay}]
+    exempt = {
+        id(parameter)
+        for module in model.modules()
+        for name, parameter in module.named_parameters(recurse=False)
+        if name == "bias" or isinstance(module, NORMS)
+    }
+    parts = ([p for p in model.parameters() if (id(p) in exempt) == is_exempt] for is_exempt in (False, True))
+    return [
+        {"params": part, "weight_decay": decay} for part, decay in zip(parts, (weight_decay, 0.0), strict=True) if part
+    ]
 
 
 def parameters_of(optimizer: Optimizer) -> list[Tensor]:

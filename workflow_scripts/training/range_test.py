@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,13 +46,19 @@ class RangeTest:
         return self.minimum / 10
 
 
+def cross_entropy(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+    """The mean loss of images and labels, in nats."""
+    images, labels = batch
+    return F.cross_entropy(model(images), labels)
+
+
 def range_test(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    batches: Iterable[tuple[Tensor, Tensor]],
+    batches: Iterable[Any],
     rates: Sequence[float],
     window: float = 0.05,
-    loss_function: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
+    loss_of: Callable[[nn.Module, Any], Tensor] = cross_entropy,
 ) -> RangeTest:
     """Train `model` for a step at each of `rates`, until the loss exceeds four times its least value so far.
 
@@ -60,11 +67,11 @@ def range_test(
     Parameters
     ----------
     optimizer : of the model's parameters; its learning rate is set at every step.
-    batches : training minibatches (images, labels), at least as many as there are rates.
+    batches : training minibatches, such as (images, labels), at least as many as there are rates.
     rates : one for each step, rising.
     window : steps that the moving average remembers, as a share of the sweep, so that a sweep of few steps and one of
         many are smoothed alike; 0 smooths nothing. The average is corrected for its start at zero.
-    loss_function : maps (logits, labels) to a scalar.
+    loss_of : the mean loss of the model on a minibatch; by default the cross-entropy of images and labels.
 
     Raises
     ------
@@ -77,8 +84,8 @@ def range_test(
     losses: list[float] = []
     smoothed: list[float] = []
     average, status = 0.0, "finished"
-    for rate, (images, labels) in zip(rates, batches, strict=False):
-        loss = loss_function(model(images), labels)
+    for rate, batch in zip(rates, batches, strict=False):
+        loss = loss_of(model, batch)
         losses.append(loss.item())
         average = memory * average + (1 - memory) * losses[-1]
         smoothed.append(average / (1 - memory ** len(losses)))

@@ -1,0 +1,12 @@
+"""How many updates an epoch has: a function of the recipe alone, so that it is known while planning."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+
+def updates_per_epoch(recipe: Mapping[str, Any]) -> int:
+    """Of images, as many batches as `samples_per_epoch` fill, the last of them perhaps in part; text says it itself."""
+    if "updates_per_epoch" in recipe:
+        return recipe["updates_per_epoch"]
+    return math.ceil(recipe["samples_per_epoch"] / recipe["batch_size"])
