@@ -1,4 +1,4 @@
-# Closer Look in two commands: `make demo` goes from nothing to the report, `make test` from nothing to the tests' verdict.
+# Closer Look in two commands: `make demo` goes from nothing to the site, `make test` from nothing to the tests' verdict.
 # Needed: Python 3.11 or newer (3.11 to 3.13 have every package ready-made) and make. `make` alone lists what there is.
 
 # Variables, given as in `make demo TORCH=cpu CORES=4`
