@@ -6,19 +6,11 @@
 #
 # Each artifact is also a target by its name, such as gotmare2019_figure_3.
 
-from workflow_scripts.base.text import sorted_by_numbers
-
 FOLDER = PATHS.artifact(SCALE, "{paper}", "{artifact}")
 # A changed style redraws the figures and trains nothing.
 DRAWING = sorted(
     str(path) for folder in ("plotting", "evidence") for path in (ROOT / "workflow_scripts" / folder).rglob("*.py")
 )
-
-
-def in_order(key: str, wildcards) -> str:
-    """What an artifact's specification has under `key`, so that the report, which sorts text, has it in its place."""
-    of_paper = [other.spec[key] for other in PLAN.artifacts.values() if other.spec["paper"] == wildcards.paper]
-    return sorted_by_numbers(artifact_of(wildcards).spec[key], of_paper)
 
 
 # How an artifact stands in Snakemake's report.

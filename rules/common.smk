@@ -12,6 +12,7 @@ sys.path.insert(0, str(ROOT))
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import write_text
+from workflow_scripts.base.text import sorted_by_numbers
 from workflow_scripts.datasets.images.pictures import SPLITS, is_picture_folder
 from workflow_scripts.datasets.description import CHECKSUMS
 from workflow_scripts.datasets.text.corpora import source_files
@@ -213,6 +214,12 @@ def tables_of(wildcards) -> list[str]:
 def spec_of(wildcards) -> str:
     """The canonical JSON of what is to be drawn."""
     return canonical(artifact_of(wildcards).spec)
+
+
+def in_order(key: str, wildcards) -> str:
+    """What an artifact's specification has under `key`, so that the report, which sorts text, has it in its place."""
+    of_paper = [other.spec[key] for other in PLAN.artifacts.values() if other.spec["paper"] == wildcards.paper]
+    return sorted_by_numbers(artifact_of(wildcards).spec[key], of_paper)
 
 
 def digitised_of(wildcards) -> list[str]:

@@ -57,7 +57,7 @@ def count(jobs):
 def test_the_whole_demo(to_run):
     assert count(to_run(**GOTMARE)) == {
         "prepare_data": 1, "train": 30, "curve": 15, "plane": 3, "similarity": 10, "embedding": 1,
-        "figure": 15, "table": 1, "all": 1,
+        "figure": 15, "table": 1, "verdicts": 1, "all": 1,
     }  # fmt: skip
 
 

@@ -131,12 +131,14 @@ class ArtifactResolver:
         return self.paths.tables(kind, analysis.id)
 
     def _measured(self, kind: str, name: str, trials: int | None, where: str, analyses: dict) -> dict:
-        """The table of an analysis that measures trials, and the first `trials` of its runs."""
+        """The table of an analysis that measures trials, and the first `trials` of its runs; of name/2 the second."""
+        name, _, trial = name.partition("/")
         table = self._tables(kind, name, where, analyses)["table"]
         analysis = self.analyses.find(kind, name, where)
+        measured = slice(int(trial) - 1, int(trial)) if trial else slice(trials)
         self._show(analysis.runs if analysis else [], trials)
         runs = [end["run"] for end in analysis.recipe["runs"]] if analysis else [UNKNOWN]
-        return {"table": table, "runs": runs[:trials]}
+        return {"table": table, "runs": runs[measured]}
 
     def _paper_file(self, name: str) -> str:
         return os.path.relpath(self.paper.folder / name)

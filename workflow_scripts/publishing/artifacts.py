@@ -8,7 +8,9 @@ from functools import cache
 from pathlib import Path
 
 from workflow_scripts.base.errors import InputError
+from workflow_scripts.evidence.sources import Sources
 from workflow_scripts.evidence.tables import read_facts
+from workflow_scripts.evidence.trained import differences
 from workflow_scripts.planning.analysis import Analysis, short
 from workflow_scripts.planning.artifacts import Artifact
 from workflow_scripts.planning.plan import Plan
@@ -48,6 +50,7 @@ def page(artifact: Artifact, plan: Plan, claims: list[dict]) -> dict:
         **_table(folder / "table.html"),
         "links": [{"text": text, "target": f"{files}/{name}"} for name, text in LINKS if name in drawn],
         "claims": [claim for claim in claims if artifact.id in claim["shown_in"]],
+        "trained": differences(Sources(names=spec.get("names"), runs=spec.get("runs"))),
         "runs": _trainings(list(runs.values()), plan),
         "analyses": [_analysis(each, plan) for each in artifact.analyses],
         "missing": ", ".join(_missing(list(runs.values()), artifact.analyses, plan)),

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import whole_directory
@@ -26,7 +25,6 @@ from workflow_scripts.bookkeeping.archive import read_manifest
 from workflow_scripts.evidence.provenance import git
 from workflow_scripts.planning.plan import Plan
 from workflow_scripts.plotting import panels, tables
-from workflow_scripts.plotting.spec import scale_stamp
 from workflow_scripts.publishing import artifacts, claims
 from workflow_scripts.recipes.schema import read_yaml
 
@@ -68,8 +66,7 @@ def _sphinx(source: Path, made: Path, doctrees: Path) -> str:
 
 def _write_pages(plan: Plan, root: Path, source: Path) -> None:
     """Everything that Sphinx is given."""
-    data = ", ".join(sorted({run.recipe["data"] for run in plan.runs.values()}))
-    pages = Pages(source, _environment(root), scale_stamp(plan.scale.name, data))
+    pages = Pages(source, _environment(root), _mark(plan))
     judged = claims.read(plan, plan.paths.verdicts(plan.scale.name))
     papers = [_paper(name, plan, root, judged) for name in plan.titles]
     drawn = {page["id"]: {**page, "of": paper["name"]} for paper in papers for page in paper["artifacts"]}
@@ -93,6 +90,11 @@ def _write_pages(plan: Plan, root: Path, source: Path) -> None:
     _copy_results(plan, source / "extra")
 
 
+def _mark(plan: Plan) -> str:
+    """What every picture says of the scale."""
+    return next((artifact.spec.get("mark", "") for artifact in plan.artifacts.values()), "")
+
+
 @dataclass(frozen=True)
 class Pages:
     """Fills in templates, all of which may say the scale's stamp."""
@@ -114,7 +116,7 @@ def _environment(root: Path) -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
     )
-    environment.filters["markdown"] = lambda text: Markup(MARKDOWN.sub(r"\\\1", str(text)))
+    environment.filters["markdown"] = lambda text: MARKDOWN.sub(r"\\\1", str(text))
     environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
     return environment
 
