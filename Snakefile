@@ -35,6 +35,7 @@ else:
     include: "rules/landscape.smk"
     include: "rules/representation.smk"
     include: "rules/sharpness.smk"
+    include: "rules/language.smk"
 
 
 include: "rules/artifacts.smk"
