@@ -215,8 +215,11 @@ def test_rates_change_at_epoch_boundaries_whatever_the_fraction(samples, batch):
     assert (rates(spec, samples / batch, total) == np.select([before, after], [1.0, 0.01], 0.1)).all()
 
 
-def test_a_piece_that_ends_within_an_epoch_holds_to_its_end():
-    assert rates({"name": "piecewise", "rates": [[0.5, 1.0], [2.5, 0.1]]}, 4, 12).tolist() == [1.0] * 4 + [0.1] * 8
+def test_fractions_of_epochs_count_in_updates():
+    assert rates({"name": "piecewise", "rates": [[0.5, 1.0], [2.5, 0.1]]}, 4, 12).tolist() == [1.0] * 2 + [0.1] * 10
+    assert (
+        rates({"name": "step", "lr": 1.0, "factor": 0.1, "milestones": [1.25]}, 4, 8).tolist() == [1.0] * 5 + [0.1] * 3
+    )
 
 
 def test_large_batch_warmup_goes_on_at_the_absolute_place():

@@ -29,7 +29,7 @@ import numpy as np
 
 from workflow_scripts.base.errors import InputError
 
-HAIR = 1e-9  # of an epoch: 60 epochs of 50,000/96 updates end on a whole update, whatever the last bit says
+ROUNDING = 1e-9  # epochs; two times nearer than this are one: 60 epochs of 50,000/96 updates end on a whole update, whatever the last bit says
 
 
 def learning_rate(spec: dict, step: int, steps_per_epoch: float, total_steps: int) -> float:
@@ -59,7 +59,7 @@ def check(spec: dict, epochs: float) -> list[str]:
         problems.append(f"epochs: {epochs!r} is not allowed; give a number above 0")
     if problems:
         return problems
-    if warmup.epochs > epochs + HAIR:
+    if warmup.epochs > epochs + ROUNDING:
         problems.append(f"warmup: {warmup.epochs:g} epochs do not fit; the training has {epochs:g}")
     return [*problems, *schedule.problems(epochs, warmup.epochs)]
 
@@ -80,7 +80,7 @@ class Position(NamedTuple):
     @property
     def epoch(self) -> int:
         """Index of this update's epoch, from 0."""
-        return math.floor(self.elapsed + HAIR)
+        return math.floor(self.elapsed + ROUNDING)
 
     @property
     def progress(self) -> float:
@@ -172,7 +172,7 @@ class Step(Schedule):
     milestones: Milestones
 
     def rate(self, at: Position) -> float:
-        return self.lr * self.factor ** sum(milestone <= at.epoch for milestone in self.milestones)
+        return self.lr * self.factor ** sum(milestone <= at.elapsed + ROUNDING for milestone in self.milestones)
 
     def problems(self, epochs: float, warmup: float) -> Iterator[str]:
         for late in (milestone for milestone in self.milestones if milestone >= epochs):
@@ -189,13 +189,13 @@ class Piecewise(Schedule):
         end = 0.0
         for duration, rate in self.rates:
             end += duration
-            if at.epoch < end - HAIR:
+            if at.elapsed + ROUNDING < end:
                 return rate
         return self.rates[-1][1]
 
     def problems(self, epochs: float, warmup: float) -> Iterator[str]:
         covered = sum(duration for duration, _ in self.rates)
-        if abs(covered - epochs) > HAIR:
+        if abs(covered - epochs) > ROUNDING:
             yield f"rates: the pieces cover {covered:g} epochs; let them add up to the training's {epochs:g}"
 
 
@@ -237,7 +237,7 @@ class CosineRestarts(Schedule):
 
     def rate(self, at: Position) -> float:
         current, cycle = at.epoch if self.per == "epoch" else at.elapsed, self.first_cycle
-        while current >= cycle - HAIR:
+        while current >= cycle - ROUNDING:
             current, cycle = current - cycle, cycle * self.cycle_multiplier
         return _cosine(self.lr, self.final, current / cycle)
 
@@ -256,7 +256,7 @@ class Knee(Schedule):
         return self.lr * (1 - exploited / (exploited + at.total - at.step))
 
     def problems(self, epochs: float, warmup: float) -> Iterator[str]:
-        if warmup + self.explore > epochs + HAIR:
+        if warmup + self.explore > epochs + ROUNDING:
             before = f" after {warmup:g} of warmup" if warmup else ""
             yield f"explore: {self.explore:g} epochs{before} do not fit; the training has {epochs:g}"
 
@@ -279,7 +279,7 @@ class Phases(Schedule):
 
     def problems(self, epochs: float, warmup: float) -> Iterator[str]:
         covered = sum(duration for duration, _ in self.phases)
-        if abs(covered - epochs) > HAIR:
+        if abs(covered - epochs) > ROUNDING:
             yield f"phases: they cover {covered:g} epochs; let them add up to the training's {epochs:g}"
         for number, (duration, spec) in enumerate(self.phases, 1):
             yield from (f"phases: {number}: {problem}" for problem in check(spec, duration))
