@@ -228,10 +228,21 @@ def digitised_of(wildcards) -> list[str]:
     return [str(ROOT / "papers" / wildcards.paper / "reported_histograms.csv")] if shown else []
 
 
+# What rests on data that somebody would have to name first: the site and the verdicts do without it, and say so.
+NOT_NAMED = PLAN.not_named()
+
+
+def can_be_had(of) -> bool:
+    """Whether an artifact or a claim rests on nothing but data that can be had."""
+    data = {run.recipe["data"] for run in of.runs} | {analysis.data for analysis in of.analyses}
+    return PATHS.archived or not data & NOT_NAMED
+
+
 def tables_of_claims() -> list[str]:
     """The tidy tables that the claims are judged from."""
-    runs = {run.id for claim in PLAN.claims.values() for run in claim.runs}
-    analyses = {analysis.id: analysis for claim in PLAN.claims.values() for analysis in claim.analyses}
+    claims = [claim for claim in PLAN.claims.values() if can_be_had(claim)]
+    runs = {run.id for claim in claims for run in claim.runs}
+    analyses = {analysis.id: analysis for claim in claims for analysis in claim.analyses}
     return made(
         [str(PATHS.metrics(id)) for id in sorted(runs)]
         + [PATHS.tables(analysis.kind, id)["table"] for id, analysis in sorted(analyses.items())]
@@ -246,3 +257,6 @@ CONFIGURATION = [
 
 # A sensitivity is drawn when it is asked for by name.
 EVERYTHING = [artifact_file(artifact) for artifact in PLAN.artifacts.values() if not artifact.sensitivity]
+OBTAINABLE = [
+    artifact_file(artifact) for artifact in PLAN.artifacts.values() if not artifact.sensitivity and can_be_had(artifact)
+]

@@ -1,6 +1,7 @@
 """From artifact declarations to the specification that a notebook draws: references become paths of tidy tables."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from workflow_scripts.planning.analyses import AnalysisResolver
@@ -156,6 +157,8 @@ class ArtifactResolver:
             for number, panel in enumerate(spec.get("panels", []), 1)
             for problem in panels.problems(panel, number)
         ]
+        printed = [panel["papers_minimum"]["key"] for panel in spec.get("panels", []) if "papers_minimum" in panel]
+        found += self._keys_not_printed(printed)
         if "table" in spec:
             spec["reported"] = self._paper_file("reported.csv")
             table = spec["table"]
@@ -166,10 +169,7 @@ class ArtifactResolver:
         """Reported values that a table names and the paper does not print."""
         printed = self.paper.reported
         if table["kind"] != "paper_table":
-            keys = [key for row in table["rows"] for key in row.get("reported", {}).values()]
-            return [
-                f"reported.csv has no id, row and column {', '.join(key)}" for key in keys if tuple(key) not in printed
-            ]
+            return self._keys_not_printed(key for row in table["rows"] for key in row.get("reported", {}).values())
         id = table["reported"]
         known = {
             "row": {row for name, row, _ in printed if name == id},
@@ -181,4 +181,11 @@ class ArtifactResolver:
             f"reported.csv has no {what} {key!r} of {id!r}; it has {', '.join(sorted(known[what])) or 'nothing'}"
             for what, key in asked
             if key not in known[what]
+        ]
+
+    def _keys_not_printed(self, keys: Iterable[list[str]]) -> list[str]:
+        return [
+            f"reported.csv has no id, row and column {', '.join(key)}"
+            for key in keys
+            if tuple(key) not in self.paper.reported
         ]

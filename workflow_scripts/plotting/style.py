@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
-import numpy as np
 import seaborn as sns
 from matplotlib import ticker
 from matplotlib.axes import Axes
@@ -98,9 +97,13 @@ def metric_axis(ax: Axes, panel: Mapping[str, Any]) -> None:
 def plain_numbers(axis: Axis) -> None:
     """Mark a logarithmic axis with numbers as one writes them: 0.02, not 2 × 10⁻²."""
     low, high = sorted(axis.get_view_interval())
-    decades = np.log10(high / low) if low > 0 else np.inf
-    steps = (1.0,) if decades > 3 else (1.0, 3.0) if decades > 1.3 else (1.0, 2.0, 5.0) if decades > 0.6 else "auto"
-    axis.set_major_locator(ticker.LogLocator(subs=steps) if steps != "auto" else ticker.MaxNLocator(5))
+    for subs in (1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 5.0, 7.0):
+        locator = ticker.LogLocator(subs=subs)
+        if sum(low <= tick <= high for tick in locator.tick_values(low, high)) >= 3:
+            break
+    else:
+        locator = ticker.MaxNLocator(4)
+    axis.set_major_locator(locator)
     axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:.12f}".rstrip("0").rstrip(".")))
     axis.set_minor_formatter(ticker.NullFormatter())
 
