@@ -14,6 +14,8 @@ from matplotlib.axis import Axis
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from workflow_scripts.evidence.metrics import METRICS
+
 # Seaborn's colours for every eye, in an order in which neighbours differ most; its yellow is too light for a line.
 _PALETTE = sns.color_palette("colorblind").as_hex()
 COLOURS = (*(_PALETTE[number] for number in (0, 3, 2, 4, 1, 9)), "#444444")
@@ -63,9 +65,6 @@ RC = {
     "svg.hashsalt": "closer-look",
 }
 
-METRICS = {"loss": "loss", "accuracy": "accuracy (%)", "top5_accuracy": "top-5 accuracy (%)"}
-SPLITS = {"train": "Training", "test": "Test"}
-
 
 @contextlib.contextmanager
 def applied() -> Iterator[None]:
@@ -78,7 +77,7 @@ def applied() -> Iterator[None]:
 
 def metric_label(metric: str, split: str) -> str:
     """How an axis names a metric, with its unit: "Test accuracy (%)"."""
-    return "Learning rate" if metric == "learning_rate" else f"{SPLITS[split]} {METRICS[metric]}"
+    return METRICS[metric].on(split)
 
 
 def metric_axis(ax: Axes, panel: Mapping[str, Any]) -> None:
