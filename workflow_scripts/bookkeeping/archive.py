@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from workflow_scripts.base.errors import InputError
-from workflow_scripts.base.stage import Cost
 from workflow_scripts.base.files import whole_file, write_text
+from workflow_scripts.base.stage import Cost
 from workflow_scripts.datasets.description import digests, sha256
 from workflow_scripts.evidence.tables import read_facts, read_table
 from workflow_scripts.planning.paths import Paths

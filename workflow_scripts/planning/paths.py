@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-
 RUN_GROUPS = "run_groups"  # a folder of the results
 
 
