@@ -37,6 +37,7 @@ else:
     include: "rules/landscape.smk"
     include: "rules/representation.smk"
     include: "rules/sharpness.smk"
+    include: "rules/language.smk"
 
 
 include: "rules/artifacts.smk"

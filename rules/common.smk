@@ -42,8 +42,21 @@ def artifact_file(artifact) -> str:
     return str(PATHS.artifact(SCALE, artifact.spec["paper"], artifact.name) / file)
 
 
+# What rests on data that somebody would have to name first: the site and the verdicts do without it, and say so.
+NOT_NAMED = PLAN.not_named()
+
+
+def can_be_had(of) -> bool:
+    """Whether an artifact or a claim rests on nothing but data that can be had."""
+    data = {run.recipe["data"] for run in of.runs} | {analysis.data for analysis in of.analyses}
+    return PATHS.archived or not data & NOT_NAMED
+
+
 # A sensitivity is drawn when it is asked for by name.
 EVERYTHING = [artifact_file(artifact) for artifact in PLAN.artifacts.values() if not artifact.sensitivity]
+OBTAINABLE = [
+    artifact_file(artifact) for artifact in PLAN.artifacts.values() if not artifact.sensitivity and can_be_had(artifact)
+]
 
 # What commands that plan for themselves need to know of the configuration: how jobs compute is no concern of theirs.
 CONFIGURATION = [f"{key}={canonical(CONFIG[key])}" for key in ("scale", "papers", "results", "source", "data")]

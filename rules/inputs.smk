@@ -111,8 +111,9 @@ def digitised_of(wildcards) -> list[str]:
 
 def tables_of_claims() -> list[str]:
     """The tidy tables that the claims are judged from."""
-    runs = {run.id for claim in PLAN.claims.values() for run in claim.runs}
-    analyses = {analysis.id: analysis for claim in PLAN.claims.values() for analysis in claim.analyses}
+    claims = [claim for claim in PLAN.claims.values() if can_be_had(claim)]
+    runs = {run.id for claim in claims for run in claim.runs}
+    analyses = {analysis.id: analysis for claim in claims for analysis in claim.analyses}
     return made(
         [str(PATHS.metrics(id)) for id in sorted(runs)]
         + [PATHS.tables(analysis.kind, id)["table"] for id, analysis in sorted(analyses.items())]

@@ -15,8 +15,9 @@ from torch import nn
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.models import MODELS, NAMES, build, names
+from workflow_scripts.models.parts import part, parts
 from workflow_scripts.models.vision.initialise import initialise
-from workflow_scripts.models.vision.layers import operations, part, parts
+from workflow_scripts.models.vision.layers import operations
 from workflow_scripts.models.vision.resnet import Padding, ResNet
 from workflow_scripts.models.vision.student import Student
 from workflow_scripts.models.vision.vgg import VGG

@@ -10,6 +10,7 @@ import yaml
 
 from tests.shared.browser import chromium, needs_chromium
 from tests.shared.checkout import ROOT, snakemake
+from tests.shared.declarations import Declarations
 from workflow_scripts.bookkeeping import archive
 from workflow_scripts.evidence import provenance
 from workflow_scripts.evidence.tables import read_table, write_table
@@ -252,3 +253,15 @@ def test_light_and_dark(site, browser):
         style += "return [style('body').backgroundColor, style('.verdict').color]"
         seen[mode] = browser.execute_script(style)
     assert seen["light"][0] != seen["dark"][0] and seen["light"][1] != seen["dark"][1]
+
+
+def test_data_that_has_to_be_named_keeps_nothing_else_from_the_site(tmp_path):
+    """At the papers' scale the site needs everything that does not rest on ImageNet, unless that is named."""
+    declared = Declarations(tmp_path)
+    papers = {"papers": ["iyer2020"]}
+    assert "imagenet" in declared.plan("paper", **papers).not_named()
+    assert not declared.plan("demo", **papers).not_named()
+    named = {"data": {"folder": "data", "sources": {"imagenet": str(tmp_path)}}}
+    assert "imagenet" not in declared.plan("paper", **papers, **named).not_named()
+    wanted = snakemake("-n", "site", "--config", "scale=paper", directory=tmp_path).stdout
+    assert "imagenet" not in wanted and "site" in wanted

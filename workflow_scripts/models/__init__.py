@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.models import names
-from workflow_scripts.models.names import MODELS, NAMES
+from workflow_scripts.models.names import LANGUAGE, MODELS, NAMES
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,14 +19,16 @@ __all__ = ["MODELS", "NAMES", "build"]
 
 
 def build(spec: dict, info) -> "nn.Module":
-    """Build a network for images of a data set.
+    """Build a network for a data set.
 
     Parameters
     ----------
-    spec : `{"name": ..., option: value, ...}`; a name of `names.NAMES`, or "package.module:function" for a custom
-        model: `function(info, **options)` returns an `nn.Module` from images (b, channels, side, side) to
-        logits (b, classes), with a submodule `classifier`.
-    info : has `channels`, `classes` and `image_size` (the side, in pixels).
+    spec : `{"name": ..., option: value, ...}`; a name of `names.NAMES` or `names.LANGUAGE`, or
+        "package.module:function" for a custom model. For images `function(info, **options)` returns an `nn.Module`
+        from images (b, channels, side, side) to logits (b, classes), with a submodule `classifier`; for text one that
+        is called as `language.transformer.Transformer` or `language.bert.Bert` is.
+    info : has, for images, `channels`, `classes` and `image_size` (the side, in pixels); for text `vocabulary`, the
+        number of tokens by side: "source" and "target", or "text".
 
     Raises
     ------
@@ -43,7 +45,7 @@ def build(spec: dict, info) -> "nn.Module":
     except TypeError as error:
         raise InputError(f"model {name!r} cannot take the options {sorted(spec)}: {error}") from None
     network = builder(info, **spec)
-    if not hasattr(network, "classifier"):
+    if hasattr(info, "classes") and not hasattr(network, "classifier"):
         raise InputError(
             f"model {name!r} returned a {type(network).__name__} without a submodule `classifier`; return an "
             "nn.Module whose last fully connected layers are its `classifier`"
@@ -56,7 +58,8 @@ def _builder(name: str) -> Callable[..., "nn.Module"]:
 
     The name may come from a checkpoint that someone shared; this check keeps it from calling any function at all.
     """
-    module, _, attribute = MODELS[name].builder.partition(":") if name in MODELS else name.partition(":")
+    known = MODELS | LANGUAGE
+    module, _, attribute = (known[name].builder if name in known else name).partition(":")
     try:
         function = getattr(importlib.import_module(module), attribute)
         parameters = list(inspect.signature(function).parameters)

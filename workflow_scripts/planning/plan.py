@@ -6,7 +6,7 @@ from pathlib import Path
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.images.pictures import info_of_pictures, is_picture_folder
-from workflow_scripts.datasets.registry import INFO, DatasetInfo, info_of_arrays
+from workflow_scripts.datasets.registry import INFO, TO_BE_NAMED, DatasetInfo, info_of_arrays
 from workflow_scripts.datasets.text.corpora import source_files
 from workflow_scripts.datasets.text.settings import TEXT, TextInfo, is_checkpoint_folder, is_text_folder, own_text
 from workflow_scripts.planning import declarations
@@ -34,6 +34,15 @@ class Plan:
     artifacts: dict[str, Artifact]
     claims: dict[str, Claim]
     titles: dict[str, str]
+
+    def not_named(self) -> set[str]:
+        """Data sets that cannot be had: they, or the word pieces of a text, have to be named and are not."""
+        missing = TO_BE_NAMED - self.config["data"]["sources"].keys()
+        used = {run.recipe["data"] for run in self.runs.values()} | {each.data for each in self.analyses.values()}
+        return {
+            name for name in used
+            if {name.partition("-")[0], getattr(self.scale.info(name), "vocabulary", "")} & missing
+        }  # fmt: skip
 
     def run_groups(self) -> list[list[str]]:
         """Runs that a process may train one after the other, once it has paid for its start and its import of torch.
