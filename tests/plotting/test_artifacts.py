@@ -529,7 +529,7 @@ def read(tmp_path, spec):
         ),
         (spec_of(curve_panel(line("a", "x", color=1))), "panel 1 (training_curve), series, 0: Additional properties"),
         (spec_of(curve_panel(line("a", "x"), line("a", "y"))), "two series are called 'a'"),
-        (spec_of(curve_panel(line("a", "x"), metric="f1")), "'f1' is not one of"),
+        (spec_of(curve_panel(line("a", "x"), metric="width")), "'width' is not one of"),
     ],
 )
 def test_a_wrong_specification_is_told_in_a_sentence(spec, sentence, tmp_path):

@@ -12,9 +12,11 @@ from tests.shared.browser import chromium, needs_chromium
 from tests.shared.checkout import ROOT, snakemake
 from tests.shared.declarations import Declarations
 from workflow_scripts.bookkeeping import archive
+from workflow_scripts.commands.verdicts import table
 from workflow_scripts.evidence import provenance
 from workflow_scripts.evidence.tables import read_table, write_table
 from workflow_scripts.planning.plan import make_plan
+from workflow_scripts.publishing import claims
 from workflow_scripts.recipes.schema import read_yaml
 
 # A paper of two figures and a table: one figure has its run, the other has not, the table has both.
@@ -86,7 +88,7 @@ claims:
       threshold: 0
 """
 SCALE = {"about": "for this test", "data": {}, "samples_per_epoch": 40, "batch_factor": 1, "trials_at_most": None,
-         "runs_per_job": 1, "models": {}, "experiments": {}, "analyses": {}}  # fmt: skip
+         "runs_per_job": 1, "mem_mb": 1500, "models": {}, "experiments": {}, "analyses": {}}  # fmt: skip
 REPORTED = "id,row,column,value,std,n,unit,source,note\ntable_1,here,accuracy,90.50,0.10,2,percent,table 1,\n"
 
 
@@ -158,6 +160,16 @@ def test_everything_is_drawn_and_judged_without_training(checkout, site):
     assert drawn["value"].tolist() == [71.0, 91.0]
     verdicts = read_table(results / "tiny" / "verdicts.parquet", "verdicts").frame.set_index("claim")["verdict"]
     assert verdicts["two/here_is_good"] == "supported" and verdicts["two/gone_is_better"] == "not run"
+
+
+def test_verdicts_are_printed_as_markdown(checkout, site, monkeypatch):
+    monkeypatch.chdir(checkout)
+    config = read_yaml(checkout / "config.yaml")
+    plan = make_plan(config, checkout)
+    printed = table(claims.read(plan, plan.paths.verdicts("tiny"))).splitlines()
+    assert printed[0] == "**two**: 1 supported, 1 not run"
+    rows = [line for line in printed if line.startswith("| The run is better than a coin.")]
+    assert len(rows) == 1 and " supported " in rows[0] and rows[0].count("|") == printed[2].count("|")
 
 
 def test_sphinx_has_nothing_to_complain_of(checkout, site):
