@@ -6,7 +6,7 @@ import pytest
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.commands import pack
-from workflow_scripts.planning.declarations import read_config
+from workflow_scripts.planning.configuration import read_config
 from workflow_scripts.planning.plan import make_plan
 
 
