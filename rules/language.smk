@@ -13,8 +13,6 @@ rule translation:
         PATHS.analysis("translation", "{id}") / "translation.parquet",
     log:
         LOGS / "translation" / "{id}.log",
-    benchmark:
-        LOGS / "translation" / "{id}.benchmark.tsv"
     conda:
         ENVIRONMENT
     resources:
@@ -24,10 +22,16 @@ rule translation:
     params:
         recipe=recipe_of,
         checkpoints=lambda wildcards: [checkpoint(trial) for trial in trials_of(wildcards)],
+    message:
+        "translate the test text by {TITLES:{wildcards.id}}"
     shell:
-        "compute {resources.gpu} translate --recipe {params.recipe:q}"
-        ' --checkpoints {params.checkpoints:q} --data "$(dirname {input.data:q})"'
-        ' --out "$(dirname {output:q})" > {log:q} 2>&1'
+        "{LAUNCH} --gpus {resources.gpu} translate"
+        " --recipe {params.recipe:q}"
+        " --checkpoints {params.checkpoints:q}"
+        ' --data "$(dirname {input.data:q})"'
+        ' --out "$(dirname {output:q})"'
+        " {COMPUTING}"
+        " > {log:q} 2>&1"
 
 
 # Answer the test questions with every trial of a setting and score the answers.
@@ -39,8 +43,6 @@ rule answers:
         PATHS.analysis("answers", "{id}") / "answers.parquet",
     log:
         LOGS / "answers" / "{id}.log",
-    benchmark:
-        LOGS / "answers" / "{id}.benchmark.tsv"
     conda:
         ENVIRONMENT
     resources:
@@ -50,7 +52,13 @@ rule answers:
     params:
         recipe=recipe_of,
         checkpoints=lambda wildcards: [checkpoint(trial) for trial in trials_of(wildcards)],
+    message:
+        "answer the test questions by {TITLES:{wildcards.id}}"
     shell:
-        "compute {resources.gpu} answer --recipe {params.recipe:q}"
-        ' --checkpoints {params.checkpoints:q} --data "$(dirname {input.data:q})"'
-        ' --out "$(dirname {output:q})" > {log:q} 2>&1'
+        "{LAUNCH} --gpus {resources.gpu} answer"
+        " --recipe {params.recipe:q}"
+        " --checkpoints {params.checkpoints:q}"
+        ' --data "$(dirname {input.data:q})"'
+        ' --out "$(dirname {output:q})"'
+        " {COMPUTING}"
+        " > {log:q} 2>&1"

@@ -22,7 +22,7 @@ from workflow_scripts.commands import price, stale
 from workflow_scripts.datasets.prepare import prepare
 from workflow_scripts.evidence import provenance
 from workflow_scripts.evidence.tables import read_facts, read_table, write_table
-from workflow_scripts.planning.declarations import read_config
+from workflow_scripts.planning.configuration import read_config
 from workflow_scripts.recipes import engine
 from workflow_scripts.recipes.canonical import canonical
 from workflow_scripts.runtime.store import Store

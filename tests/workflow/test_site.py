@@ -88,7 +88,7 @@ claims:
       threshold: 0
 """
 SCALE = {"about": "for this test", "data": {}, "samples_per_epoch": 40, "batch_factor": 1, "trials_at_most": None,
-         "runs_per_job": 1, "models": {}, "experiments": {}, "analyses": {}}  # fmt: skip
+         "runs_per_job": 1, "mem_mb": 1500, "models": {}, "experiments": {}, "analyses": {}}  # fmt: skip
 REPORTED = "id,row,column,value,std,n,unit,source,note\ntable_1,here,accuracy,90.50,0.10,2,percent,table 1,\n"
 
 

@@ -21,7 +21,7 @@ from workflow_scripts.base.files import link_or_copy, whole_file
 from workflow_scripts.base.stage import run
 from workflow_scripts.bookkeeping.archive import wanted
 from workflow_scripts.datasets.description import CHECKSUMS, sha256
-from workflow_scripts.planning.declarations import read_config
+from workflow_scripts.planning.configuration import read_config
 from workflow_scripts.planning.plan import Plan, make_plan
 
 ROOT = Path(__file__).parents[2]

@@ -44,10 +44,10 @@ class Plan:
             if {name.partition("-")[0], getattr(self.scale.info(name), "vocabulary", "")} & missing
         }  # fmt: skip
 
-    def packs(self) -> list[list[str]]:
+    def run_groups(self) -> list[list[str]]:
         """Runs that a process may train one after the other, once it has paid for its start and its import of torch.
 
-        A pack holds at most `runs_per_job` runs of one experiment, one data set and one teacher or none, so never a
+        A group holds at most `runs_per_job` runs of one experiment, one data set and one teacher or none, so never a
         student together with its teacher.
         """
         size = self.scale.declared["runs_per_job"]
@@ -104,6 +104,7 @@ def make_plan(config: dict, root: Path) -> Plan:
     InputError : with all problems of the declarations told together.
     """
     declared = declarations.read(config, root)
+    config = declared.config
     data_sets, problems = own_data(config["data"]["sources"])
     sources = config["data"]["sources"]
     folders = frozenset(name for name, folder in sources.items() if is_checkpoint_folder(Path(folder)))

@@ -15,7 +15,7 @@ import torch
 
 from workflow_scripts.base.arguments import add_resuming, parser, read_json, results_folder
 from workflow_scripts.base.errors import InputError
-from workflow_scripts.base.stage import run
+from workflow_scripts.base.stage import run_stage
 from workflow_scripts.evidence.dependencies import divergence, with_fallbacks
 from workflow_scripts.evidence.tables import write_table
 from workflow_scripts.landscape.curve_training import CurveRecipe, CurveState, train_curve
@@ -129,4 +129,4 @@ def write_outputs(out: Path, table: pd.DataFrame, saved: dict, status: dict | No
 
 
 if __name__ == "__main__":
-    run(main)
+    run_stage(main)
