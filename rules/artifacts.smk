@@ -50,7 +50,7 @@ rule figure:
     message:
         "draw {wildcards.paper}_{wildcards.artifact}"
     shell:
-        "{LAUNCH} --gpus 0 artifact"
+        "launch --gpus 0 artifact"
         " --spec {params.spec:q}"
         " --template {input.template:q}"
         ' --out-dir "$(dirname {output.page:q})"'
@@ -86,7 +86,7 @@ rule table:
     message:
         "draw {wildcards.paper}_{wildcards.artifact}"
     shell:
-        "{LAUNCH} --gpus 0 artifact"
+        "launch --gpus 0 artifact"
         " --spec {params.spec:q}"
         " --template {input.template:q}"
         ' --out-dir "$(dirname {output.page:q})"'

@@ -29,4 +29,4 @@ rule verdicts:
     message:
         "judge what the papers claim"
     shell:
-        "{LAUNCH} --gpus 0 judge" " --config {params.config:q}" " --out {output:q}" " > {log:q} 2>&1"
+        "launch --gpus 0 judge" " --config {params.config:q}" " --out {output:q}" " > {log:q} 2>&1"

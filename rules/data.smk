@@ -29,7 +29,7 @@ rule prepare_data:
     message:
         "prepare the data set {wildcards.data}"
     shell:
-        "{LAUNCH} --gpus 0 prepare_data {wildcards.data:q}"
+        "launch --gpus 0 prepare_data {wildcards.data:q}"
         ' --out "$(dirname {output:q})"'
         " {params.source:q}"
         " {params.vocabulary:q}"
@@ -57,7 +57,7 @@ rule derive_data:
     message:
         "prepare the data set {wildcards.origin}-{wildcards.size}"
     shell:
-        "{LAUNCH} --gpus 0 prepare_data {params.name:q}"
+        "launch --gpus 0 prepare_data {params.name:q}"
         ' --out "$(dirname {output:q})"'
         ' --origin "$(dirname {input:q})"'
         " > {log:q} 2>&1"

@@ -28,13 +28,13 @@ rule curve:
     message:
         "find the curve {TITLES:{wildcards.id}}"
     shell:
-        "{LAUNCH} --gpus {resources.gpu} curve"
+        "launch --gpus {resources.gpu} curve"
         " --recipe {params.recipe:q}"
         " --start {params.start:q}"
         " --end {params.end:q}"
         ' --data "$(dirname {input.data:q})"'
         ' --out "$(dirname {output.table:q})"'
-        " {COMPUTING}"
+        ' "${{computing[@]}}"'
         " > {log:q} 2>&1"
 
 
@@ -65,7 +65,7 @@ rule plane:
     message:
         "evaluate the plane {TITLES:{wildcards.id}}"
     shell:
-        "{LAUNCH} --gpus {resources.gpu} plane"
+        "launch --gpus {resources.gpu} plane"
         " --recipe {params.recipe:q}"
         " --start {params.start:q}"
         " --end {params.end:q}"
@@ -73,5 +73,5 @@ rule plane:
         ' --curve "$(dirname {input.curve:q})"'
         ' --data "$(dirname {input.data:q})"'
         ' --out "$(dirname {output.table:q})"'
-        " {COMPUTING}"
+        ' "${{computing[@]}}"'
         " > {log:q} 2>&1"

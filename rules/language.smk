@@ -25,12 +25,12 @@ rule translation:
     message:
         "translate the test text by {TITLES:{wildcards.id}}"
     shell:
-        "{LAUNCH} --gpus {resources.gpu} translate"
+        "launch --gpus {resources.gpu} translate"
         " --recipe {params.recipe:q}"
         " --checkpoints {params.checkpoints:q}"
         ' --data "$(dirname {input.data:q})"'
         ' --out "$(dirname {output:q})"'
-        " {COMPUTING}"
+        ' "${{computing[@]}}"'
         " > {log:q} 2>&1"
 
 
@@ -55,10 +55,10 @@ rule answers:
     message:
         "answer the test questions by {TITLES:{wildcards.id}}"
     shell:
-        "{LAUNCH} --gpus {resources.gpu} answer"
+        "launch --gpus {resources.gpu} answer"
         " --recipe {params.recipe:q}"
         " --checkpoints {params.checkpoints:q}"
         ' --data "$(dirname {input.data:q})"'
         ' --out "$(dirname {output:q})"'
-        " {COMPUTING}"
+        ' "${{computing[@]}}"'
         " > {log:q} 2>&1"

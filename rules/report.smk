@@ -21,4 +21,4 @@ rule report:
     message:
         "make Snakemake's report of all artifacts"
     shell:
-        "{PYTHON} -m snakemake" " --snakefile {params.snakefile:q}" " --nolock" " --report {output:q}" " > {log:q} 2>&1"
+        "python -m snakemake" " --snakefile {params.snakefile:q}" " --nolock" " --report {output:q}" " > {log:q} 2>&1"

@@ -27,13 +27,13 @@ rule similarity:
     message:
         "compare the layers of {TITLES:{wildcards.id}}"
     shell:
-        "{LAUNCH} --gpus {resources.gpu} similarity"
+        "launch --gpus {resources.gpu} similarity"
         " --recipe {params.recipe:q}"
         " --first {params.first:q}"
         " --second {params.second:q}"
         ' --data "$(dirname {input.data:q})"'
         ' --out "$(dirname {output:q})"'
-        " {COMPUTING}"
+        ' "${{computing[@]}}"'
         " > {log:q} 2>&1"
 
 
@@ -64,11 +64,11 @@ rule embedding:
     message:
         "place the weights of {TITLES:{wildcards.id}} by t-SNE"
     shell:
-        "{LAUNCH} --gpus 0 embedding"
+        "launch --gpus 0 embedding"
         " --recipe {params.recipe:q}"
         " {params.modes:q}"
         " {params.curves:q}"
         ' --data "$(dirname {input.data:q})"'
         ' --out "$(dirname {output:q})"'
-        " {COMPUTING}"
+        ' "${{computing[@]}}"'
         " > {log:q} 2>&1"

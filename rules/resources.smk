@@ -1,6 +1,6 @@
 # What jobs compute with: devices, cores, memory, time; and how their stages are started.
 #
-# REQUIRED: common.smk. PROVIDES: LAUNCH, COMPUTING and the functions below.
+# REQUIRED: common.smk. PROVIDES: the functions below and, in the shell of jobs, `launch` and `computing`.
 #
 # None of it changes a result, so none of it is a parameter of a job.
 
@@ -19,19 +19,31 @@ GPU = 1 if TRAINING["device"] == "cuda" or (TRAINING["device"] == "auto" and vis
 # Without a cluster, to which jobs are submitted, all jobs run on this machine.
 ON_THIS_MACHINE = workflow.resource_settings.nodes is None
 
-# Jobs use the interpreter that runs Snakemake, and this checkout's package, wherever they are started.
-PYTHON = f"PYTHONPATH={shlex.quote(str(ROOT))} {shlex.quote(sys.executable)}"
-LAUNCH = f"{PYTHON} -m workflow_scripts.runtime.launch --share {RUNS_PER_GPU}"
-
 # Runs may share a GPU: `--resources gpu=N` still means N GPUs, so Snakemake may start as many jobs for each of them. On a
 # cluster a job has the GPUs that it is given to itself.
 allowed_gpus = workflow.global_resources.get("gpu")
+sharing = ["--share", RUNS_PER_GPU]
 if allowed_gpus is not None and allowed_gpus.value and ON_THIS_MACHINE:
-    LAUNCH += f" --over {allowed_gpus.value}"
+    sharing += ["--over", allowed_gpus.value]
     workflow.register_resource("gpu", allowed_gpus.value * RUNS_PER_GPU)
 
 # How a stage that computes does so.
-COMPUTING = f"--device {TRAINING['device']} --threads 1 --workers {WORKERS} --scale {shlex.quote(SCALE)}"
+computing = ["--device", TRAINING["device"], "--threads", 1, "--workers", WORKERS, "--scale", SCALE]
+
+
+def words(values) -> str:
+    """Words of a shell command that Snakemake is going to format."""
+    return shlex.join(map(str, values)).replace("{", "{{").replace("}", "}}")
+
+
+# What every job's shell knows: the interpreter that runs Snakemake and this checkout's package, wherever it is started;
+# `launch`, which starts a stage on leased devices; and `computing`, the options of stages that compute.
+shell.prefix(
+    "set -euo pipefail; "
+    f"export PATH={words([Path(sys.executable).parent])}:$PATH PYTHONPATH={words([ROOT])}; "
+    f'launch() {{{{ python -m workflow_scripts.runtime.launch {words(sharing)} "$@"; }}}}; '
+    f"computing=({words(computing)}); "
+)
 
 
 def memory(wildcards, attempt) -> int:

@@ -26,12 +26,12 @@ rule sharpness:
     message:
         "measure the sharpness of {TITLES:{wildcards.id}}"
     shell:
-        "{LAUNCH} --gpus {resources.gpu} sharpness"
+        "launch --gpus {resources.gpu} sharpness"
         " --recipe {params.recipe:q}"
         " --checkpoints {params.checkpoints:q}"
         ' --data "$(dirname {input.data:q})"'
         ' --out "$(dirname {output:q})"'
-        " {COMPUTING}"
+        ' "${{computing[@]}}"'
         " > {log:q} 2>&1"
 
 
@@ -57,12 +57,12 @@ rule fisher:
     message:
         "measure the Fisher score of {TITLES:{wildcards.id}}"
     shell:
-        "{LAUNCH} --gpus {resources.gpu} fisher"
+        "launch --gpus {resources.gpu} fisher"
         " --recipe {params.recipe:q}"
         " --checkpoints {params.checkpoints:q}"
         ' --data "$(dirname {input.data:q})"'
         ' --out "$(dirname {output:q})"'
-        " {COMPUTING}"
+        ' "${{computing[@]}}"'
         " > {log:q} 2>&1"
 
 
@@ -86,9 +86,9 @@ rule range_test:
     message:
         "do the range test {TITLES:{wildcards.id}}"
     shell:
-        "{LAUNCH} --gpus {resources.gpu} range_test"
+        "launch --gpus {resources.gpu} range_test"
         " --recipe {params.recipe:q}"
         ' --data "$(dirname {input.data:q})"'
         ' --out "$(dirname {output:q})"'
-        " {COMPUTING}"
+        ' "${{computing[@]}}"'
         " > {log:q} 2>&1"

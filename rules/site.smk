@@ -26,4 +26,4 @@ rule site:
     message:
         "make the site of all artifacts and verdicts"
     shell:
-        "{LAUNCH} --gpus 0 site" " --config {params.config:q}" " --out {output:q}" " > {log:q} 2>&1"
+        "launch --gpus 0 site" " --config {params.config:q}" " --out {output:q}" " > {log:q} 2>&1"

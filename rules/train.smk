@@ -31,9 +31,9 @@ rule train:
     message:
         "train {TITLES:{wildcards.id}}"
     shell:
-        "{LAUNCH} --gpus {resources.gpu} train"
+        "launch --gpus {resources.gpu} train"
         " --job {params.job:q}"
         ' --data "$(dirname {input.data:q})"'
         ' --out "$(dirname {output.metrics:q})"'
-        " {COMPUTING}"
+        ' "${{computing[@]}}"'
         " > {log:q} 2>&1"

@@ -299,7 +299,7 @@ rule all:
 rule work:
     output: touch("done/{n}")
     resources: gpu=GPU
-    shell: "{LAUNCH} --gpus {resources.gpu} pretend RECORD 0 GATE"
+    shell: "launch --gpus {resources.gpu} pretend RECORD 0 GATE"
 """
 
 
@@ -455,7 +455,7 @@ def test_cluster_profile_asks_for_a_device_where_the_rules_do():
     """A login node shows no GPU, so there the rules ask for none by themselves."""
     files = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
     rules = re.split(r"^rule ", files, flags=re.MULTILINE)
-    leasing = {text.split(":")[0] for text in rules if "{LAUNCH} --gpus {resources.gpu}" in text}
+    leasing = {text.split(":")[0] for text in rules if "launch --gpus {resources.gpu}" in text}
     profile = yaml.safe_load((ROOT / "profiles" / "slurm" / "config.yaml").read_text())
     assert {rule for rule, resources in profile["set-resources"].items() if "gpu" in resources} == leasing
 
