@@ -1,6 +1,9 @@
 """Translation as a task: its losses are torch's and the papers' formulas, shares add up, Cutoff cuts pieces alone."""
 
+import json
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch.nn import functional as F
@@ -137,3 +140,17 @@ def test_other_data_and_too_many_processes_are_told(text, tiny_data):
         task_of(RECIPE, tiny_data)
     with pytest.raises(InputError, match="cannot be shared by 64 processes"):
         task_of(RECIPE, text).check(Processes(0, 64))
+
+
+def test_a_range_test_takes_text(text, stage, tmp_path):
+    recipe = {
+        **RECIPE,
+        "updates_per_epoch": 20,
+        "optimizer": {"name": "radam"},
+        "schedule": {"name": "exponential_range", "lr_min": 1e-4, "lr_max": 1e-2},
+        "window": 0.05,
+    }
+    arguments = ("--recipe", json.dumps(recipe), "--data", text.folder, "--out", tmp_path / "out")
+    assert stage("range_test", *arguments) == (0, "")
+    table = pd.read_parquet(tmp_path / "out" / "range_test.parquet")
+    assert len(table) == 20 and table["rate"].iloc[-1] == pytest.approx(1e-2)
