@@ -16,14 +16,14 @@ from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.description import digests
 from workflow_scripts.evidence import provenance
 from workflow_scripts.evidence.tables import read_facts
-from workflow_scripts.planning.kinds import OF_TRIALS, RESOLVE
+from workflow_scripts.planning.kinds import KINDS, OF_TRIALS
 from workflow_scripts.planning.plan import Plan, make_plan
 from workflow_scripts.recipes import engine
 from workflow_scripts.recipes.canonical import canonical, fingerprint
 from workflow_scripts.recipes.identity import curve_training, measurement
 from workflow_scripts.runtime.store import Store, digest
 
-ENGINES = {"run": engine.TRAINING} | {kind: getattr(engine, kind.upper()) for kind in RESOLVE}
+ENGINES = {"run": engine.TRAINING} | {kind.name: kind.engine for kind in KINDS.values()}
 COMMIT = re.compile(r"commit ([0-9a-f]{40})")  # as a notebook tells it
 UNSEEN = object()  # stands for the checksum of a file that is not here
 CURRENT, REUSED, OUTDATED, STALE, UNKNOWN = "current", "reused", "outdated", "stale", "unknown"
@@ -93,7 +93,7 @@ class Inventory:
 
     def _analyses(self) -> Iterator[Item]:
         wanted = _by_id((plan, id, [each.name]) for plan in self.plans for id, each in plan.analyses.items())
-        for kind in RESOLVE:
+        for kind in KINDS:
             for folder in _folders(self.paths.analysis(kind, "*")):
                 item = Item(kind, folder, wanted.get(folder.name, []))
                 yield _judged(item, Path(self.paths.tables(kind, folder.name)["table"]))

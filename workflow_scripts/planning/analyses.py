@@ -1,40 +1,43 @@
 """From analysis declarations to analysis recipes: which checkpoints, which settings, and an identity for each."""
 
+from collections.abc import Mapping
+
 from workflow_scripts.planning.analysis import Analysis, end
 from workflow_scripts.planning.declarations import PaperDeclaration
-from workflow_scripts.planning.kinds import PLURALS, RESOLVE
+from workflow_scripts.planning.kinds.kind import Kind
 from workflow_scripts.planning.runs import Run, RunResolver
 from workflow_scripts.planning.scaling import Scale
 
 
 class AnalysisResolver:
-    """Resolves the analyses of one paper, on demand and once each."""
+    """Resolves the analyses of one paper, of these kinds by their names, on demand and once each."""
 
-    def __init__(self, paper: PaperDeclaration, scale: Scale, runs: RunResolver):
-        self.paper, self.scale, self.runs = paper, scale, runs
+    def __init__(self, paper: PaperDeclaration, scale: Scale, runs: RunResolver, kinds: Mapping[str, Kind]):
+        self.paper, self.scale, self.runs, self.kinds = paper, scale, runs, kinds
         self.problems: list[str] = []
         self._resolved: dict[tuple[str, str], Analysis | None] = {}
 
     def find(self, kind: str, name: str, where: str) -> Analysis | None:
         """The analysis of that kind and name; None, and a problem, where it is not declared."""
-        declared = self.paper.analyses.get(PLURALS[kind], {})
+        known = self.kinds[kind]
+        declared = self.paper.analyses.get(known.plural, {})
         if name not in declared:
             allowed = ", ".join(declared) or "none"
             self.problems.append(f"{where} names the {kind} {name!r}; allowed are {allowed}")
             return None
         if (kind, name) not in self._resolved:
             settings = {**self.paper.analyses["defaults"][kind], **declared[name]}
-            settings = self.scale.analysis(kind, settings)
-            place = f"papers/{self.paper.name}/analyses.yaml: {PLURALS[kind]}.{name}"
-            self._resolved[kind, name] = RESOLVE[kind](self, name, settings, place)
+            settings = self.scale.analysis(kind, settings) | {"engine": known.engine}
+            place = f"papers/{self.paper.name}/analyses.yaml: {known.plural}.{name}"
+            self._resolved[kind, name] = known.resolve(self, name, settings, place)
         return self._resolved[kind, name]
 
     def resolve_all(self) -> list[Analysis]:
         """Every declared analysis."""
         found = [
-            self.find(kind, name, f"papers/{self.paper.name}/analyses.yaml")
-            for kind in RESOLVE
-            for name in self.paper.analyses.get(PLURALS[kind], {})
+            self.find(kind.name, name, f"papers/{self.paper.name}/analyses.yaml")
+            for kind in self.kinds.values()
+            for name in self.paper.analyses.get(kind.plural, {})
         ]
         return [analysis for analysis in found if analysis is not None]
 

@@ -8,7 +8,7 @@ from workflow_scripts.models import names as model_names
 from workflow_scripts.planning.analyses import AnalysisResolver
 from workflow_scripts.planning.analysis import Analysis, short
 from workflow_scripts.planning.declarations import PaperDeclaration
-from workflow_scripts.planning.kinds import OF_TRIALS, RESOLVE
+from workflow_scripts.planning.kinds import KINDS, OF_TRIALS
 from workflow_scripts.planning.paths import Paths
 from workflow_scripts.planning.runs import Run, RunResolver, as_spec
 from workflow_scripts.plotting import panels, tables
@@ -118,7 +118,7 @@ class ArtifactResolver:
                 resolved[key] = {"file": self._paper_file("reported_histograms.csv"), "figure": value}
             elif key == "papers_minimum":
                 resolved[key] = {"file": self._paper_file("reported.csv"), "key": value}
-            elif key in RESOLVE and isinstance(value, str):
+            elif key in KINDS and isinstance(value, str):
                 resolved.update(self._tables(key, value, where, analyses))
                 if key == "curve" and "epoch" in node and node.get("path") != "segment":
                     self._check_epoch(value, node["epoch"], where)

@@ -15,7 +15,7 @@ from workflow_scripts.planning.analyses import AnalysisResolver
 from workflow_scripts.planning.analysis import Analysis, short
 from workflow_scripts.planning.artifacts import UNKNOWN
 from workflow_scripts.planning.declarations import PaperDeclaration
-from workflow_scripts.planning.kinds import OF_TRIALS, PLURALS
+from workflow_scripts.planning.kinds import KINDS, OF_TRIALS
 from workflow_scripts.planning.paths import Paths
 from workflow_scripts.planning.runs import Run, RunResolver
 
@@ -87,7 +87,7 @@ class ClaimResolver:
 
     def _is_declared(self, judge: dict) -> bool:
         """Whether all runs and analyses that a judgement names are declared."""
-        known = {kind: self.paper.analyses.get(PLURALS[kind], {}) for kind in REFERENCES if kind != "runs"}
+        known = {kind: self.paper.analyses.get(KINDS[kind].plural, {}) for kind in REFERENCES if kind != "runs"}
         known["runs"] = self.runs.names
         return all(
             str(operand[key]).partition("/")[0] in known[key]

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from workflow_scripts.planning.kinds import KINDS
+
 RUN_GROUPS = "run_groups"  # a folder of the results
 
 
@@ -46,10 +48,7 @@ class Paths:
     def tables(self, kind: str, id: str) -> dict[str, str]:
         """The tidy tables of an analysis, by the key that a panel knows them by."""
         folder = self.measured / kind / id
-        tables = {"table": str(folder / f"{kind}.parquet")}
-        if kind == "plane":
-            tables["points"] = str(folder / "points.parquet")
-        return tables
+        return {key: str(folder / file) for key, file in KINDS[kind].tables.items()}
 
     def verdicts(self, scale: str) -> Path:
         """The table of the verdicts on all claims."""

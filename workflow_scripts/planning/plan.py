@@ -14,6 +14,7 @@ from workflow_scripts.planning.analyses import AnalysisResolver
 from workflow_scripts.planning.analysis import Analysis
 from workflow_scripts.planning.artifacts import Artifact, ArtifactResolver
 from workflow_scripts.planning.claims import Claim, ClaimResolver
+from workflow_scripts.planning.kinds import KINDS
 from workflow_scripts.planning.paths import Paths
 from workflow_scripts.planning.runs import Run, RunResolver
 from workflow_scripts.planning.scaling import Scale
@@ -118,7 +119,7 @@ def make_plan(config: dict, root: Path) -> Plan:
     claims: dict[str, Claim] = {}
     for paper in declared.papers:
         run_resolver = RunResolver(paper, scale)
-        analysis_resolver = AnalysisResolver(paper, scale, run_resolver)
+        analysis_resolver = AnalysisResolver(paper, scale, run_resolver, KINDS)
         artifact_resolver = ArtifactResolver(paper, run_resolver, analysis_resolver, paths)
         for name in paper.artifacts["artifacts"]:
             artifact = artifact_resolver.resolve(name, config["scale"])

@@ -1,36 +1,22 @@
-"""The kinds of analysis. Each is a function of (resolver, name, settings, where) that gives an Analysis.
+"""The kinds of analysis, a record for each."""
 
-It gives None, and tells the resolver a problem, where what it names does not exist. `settings` are those of the paper
-at the chosen scale; `where` is the place of the declaration, for messages.
-"""
-
+from workflow_scripts.planning.kinds.kind import Kind
 from workflow_scripts.planning.kinds.landscape import curve, plane
 from workflow_scripts.planning.kinds.language import answers, translation
 from workflow_scripts.planning.kinds.representation import embedding, similarity
 from workflow_scripts.planning.kinds.sharpness import fisher, range_test, sharpness
+from workflow_scripts.recipes import engine
 
-RESOLVE = {
-    "curve": curve,
-    "plane": plane,
-    "similarity": similarity,
-    "embedding": embedding,
-    "sharpness": sharpness,
-    "fisher": fisher,
-    "range_test": range_test,
-    "translation": translation,
-    "answers": answers,
-}
-# Where analyses.yaml declares them.
-PLURALS = {
-    "curve": "curves",
-    "plane": "planes",
-    "similarity": "similarities",
-    "embedding": "embeddings",
-    "sharpness": "sharpness",
-    "fisher": "fisher_scores",
-    "range_test": "range_tests",
-    "translation": "translations",
-    "answers": "answers",
-}
-# These measure every trial of a setting, each by itself.
-OF_TRIALS = ("sharpness", "fisher", "translation", "answers")
+RECORDS = (
+    Kind("curve", "curves", "curve", engine.CURVE, curve),
+    Kind("plane", "planes", "plane", engine.PLANE, plane, more_tables={"points": "points.parquet"}),
+    Kind("similarity", "similarities", "similarity", engine.SIMILARITY, similarity),
+    Kind("embedding", "embeddings", "embedding", engine.EMBEDDING, embedding),
+    Kind("sharpness", "sharpness", "sharpness", engine.SHARPNESS, sharpness, of_trials=True),
+    Kind("fisher", "fisher_scores", "fisher", engine.FISHER, fisher, of_trials=True),
+    Kind("range_test", "range_tests", "range_test", engine.RANGE_TEST, range_test),
+    Kind("translation", "translations", "translate", engine.TRANSLATION, translation, of_trials=True),
+    Kind("answers", "answers", "answer", engine.ANSWERS, answers, of_trials=True),
+)
+KINDS = {kind.name: kind for kind in RECORDS}
+OF_TRIALS = tuple(kind.name for kind in RECORDS if kind.of_trials)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from workflow_scripts.planning.analysis import Analysis, distinct, short
 from workflow_scripts.planning.scaling import in_epochs
-from workflow_scripts.recipes import engine, schedules
+from workflow_scripts.recipes import schedules
 
 if TYPE_CHECKING:
     from workflow_scripts.planning.analyses import AnalysisResolver
@@ -27,7 +27,6 @@ def curve(resolver: "AnalysisResolver", name: str, settings: dict, where: str) -
         )
     recipe = {
         **settings,
-        "engine": engine.CURVE,
         "data": first.recipe["data"],
         "model": first.recipe["model"],
         "start": start,
@@ -51,7 +50,6 @@ def plane(resolver: "AnalysisResolver", name: str, settings: dict, where: str) -
     run.checkpoints.update({label: run.step(label) for label in labels})
     recipe = {
         **settings,
-        "engine": engine.PLANE,
         "data": curve.recipe["data"],
         "model": curve.recipe["model"],
         "curve": curve.id,

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 from workflow_scripts.planning.analysis import Analysis, distinct
-from workflow_scripts.recipes import engine
 
 if TYPE_CHECKING:
     from workflow_scripts.planning.analyses import AnalysisResolver
@@ -19,7 +18,6 @@ def similarity(resolver: "AnalysisResolver", name: str, settings: dict, where: s
     models = {"first": first.recipe["model"], "second": second.recipe["model"]}
     recipe = {
         **settings,
-        "engine": engine.SIMILARITY,
         "data": data,
         "images": images,
         "first": one,
@@ -39,7 +37,6 @@ def embedding(resolver: "AnalysisResolver", name: str, settings: dict, where: st
             ends[end["run"], end["at"]] = end
     recipe = {
         **settings,
-        "engine": engine.EMBEDDING,
         "data": curves[0].recipe["data"],
         "modes": list(ends.values()),
         "curves": [

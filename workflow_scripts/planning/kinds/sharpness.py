@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from workflow_scripts.planning.analysis import Analysis, distinct, end
 from workflow_scripts.planning.runs import Run
-from workflow_scripts.recipes import engine, schedules
+from workflow_scripts.recipes import schedules
 
 if TYPE_CHECKING:
     from workflow_scripts.planning.analyses import AnalysisResolver
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 def sharpness(resolver: "AnalysisResolver", name: str, settings: dict, where: str) -> Analysis | None:
     """Keskar's sharpness of each trial of `runs`."""
     batch = resolver.scale.batch_size(settings["batch_size"])
-    return of_trials(resolver, "sharpness", name, {**settings, "batch_size": batch, "engine": engine.SHARPNESS}, where)
+    return of_trials(resolver, "sharpness", name, {**settings, "batch_size": batch}, where)
 
 
 def fisher(resolver: "AnalysisResolver", name: str, settings: dict, where: str) -> Analysis | None:
     """The Fisher score of each trial of `runs`."""
-    return of_trials(resolver, "fisher", name, {**settings, "engine": engine.FISHER}, where)
+    return of_trials(resolver, "fisher", name, settings, where)
 
 
 def of_trials(resolver: "AnalysisResolver", kind: str, name: str, settings: dict, where: str) -> Analysis | None:
@@ -51,5 +51,5 @@ def range_test(resolver: "AnalysisResolver", name: str, settings: dict, where: s
         kept = ("data", "model", "initialisation", "optimizer", "batch_size", "augment")
         same = {key: like.recipe[key] for key in kept}
         length = {"samples_per_epoch": resolver.scale.info(like.recipe["data"]).train}
-    recipe = {**same, **settings, "engine": engine.RANGE_TEST, "schedule": schedule, **length}
+    recipe = {**same, **settings, "schedule": schedule, **length}
     return Analysis("range_test", recipe, f"{resolver.paper.name}/{name}", [], [])
