@@ -59,4 +59,6 @@ OBTAINABLE = [
 ]
 
 # What commands that plan for themselves need to know of the configuration: how jobs compute is no concern of theirs.
-CONFIGURATION = [f"{key}={canonical(CONFIG[key])}" for key in ("scale", "papers", "results", "source", "data")]
+CONFIGURATION = [
+    f"{key}={canonical(CONFIG[key])}" for key in ("scale", "papers", "results", "source", "data") if key in CONFIG
+]

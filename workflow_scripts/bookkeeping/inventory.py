@@ -70,6 +70,7 @@ class Inventory:
     def __init__(self, plans: list[Plan], runs_alone: bool = False):
         self.plans, self.paths = plans, plans[0].paths
         self._digests: dict[Path, str] = {}
+        self._undecided: dict[str, str] = {}  # settings of work whose identity rests on a file that is not here: that
         results = self.paths.results
         self.items = list(self._runs())
         if not runs_alone:
@@ -116,20 +117,34 @@ class Inventory:
             if item.names:
                 finished = (folder / "finished.json").exists() or item.recipe["kind"] == "curve"
                 item.state, item.why = CURRENT, "" if finished else "goes on from its snapshot"
+            elif missing := self._undecided.get(_settings(identity)):
+                _unknown(item, f"{missing} is not here, so nobody can say whether it is still asked for")
             yield item
 
     def _works_of(self, analysis) -> list[str]:
+        """Identities of the work in the store that an analysis asks for; those that cannot be told are undecided."""
         recipe = analysis.recipe
         if analysis.kind == "curve":
-            ends = [self._digest(recipe[key]) for key in ("start", "end")]
             described = self.paths.dataset(recipe["data"])
+            ends = [self._digest(recipe[key]) for key in ("start", "end")]
             if None in ends or not described.exists():
+                if all(map(self._trained, (recipe["start"], recipe["end"]))):
+                    missing = str(described) if not described.exists() else "the checkpoint of one of its ends"
+                    self._undecided[_settings(curve_training(recipe, [], {}))] = missing
                 return []
             return [fingerprint(curve_training(recipe, ends, digests(described.parent)))]
         if analysis.kind in OF_TRIALS:
             measured = [self._digest(trial) for trial in recipe["runs"]]
+            if any(
+                digest is None and self._trained(trial) for digest, trial in zip(measured, recipe["runs"], strict=True)
+            ):
+                self._undecided[_settings(measurement(analysis.kind, recipe, ""))] = "the checkpoint of one of its runs"
             return [fingerprint(measurement(analysis.kind, recipe, digest)) for digest in measured if digest]
         return []
+
+    def _trained(self, end: dict) -> bool:
+        """Whether a run was trained here, so that work can rest on it, wherever its checkpoints are now."""
+        return self.paths.metrics(end["run"]).exists() or (self.paths.results / "store" / end["run"]).exists()
 
     def _digest(self, end: dict) -> str | None:
         """SHA-256 of the checkpoint {run, at}, or None where it is not here."""
@@ -235,6 +250,11 @@ def _by_commit(item: Item) -> str:
 def _unknown(item: Item, why: str) -> Item:
     item.state, item.why = UNKNOWN, why
     return item
+
+
+def _settings(identity: dict) -> str:
+    """What of an identity in the store can be told without any file."""
+    return canonical({key: value for key, value in identity.items() if key not in ("ends", "images of", "checkpoint")})
 
 
 def _kind_of(identity: dict) -> str:
