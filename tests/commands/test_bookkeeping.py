@@ -170,6 +170,18 @@ def test_another_grid_makes_a_curve_stale_and_not_its_training(site):
     assert {key for key, state in site.states().items() if state == "stale"} == {("curve", site_curve(site))}
 
 
+def test_work_is_not_stale_where_its_data_or_its_checkpoints_are_not_here_to_compare(site, monkeypatch):
+    (work,) = (item.folder for item in site.inventory().items if item.kind == "work" and "ends" in item.recipe)
+    (site.root / "d").rename(site.root / "elsewhere")
+    found = {item.folder: item for item in site.inventory().items}
+    assert found[work].state == "unknown" and "may be of seconds: curve tiny/between" in found[work].why
+    assert site.call(stale, monkeypatch, "--remove")[0] == 0 and work.exists()
+    (site.root / "elsewhere").rename(site.root / "d")
+    for folder in (site.results / "runs" / site.ids()["second"], site.results / "store" / site.ids()["second"]):
+        shutil.rmtree(folder)
+    assert next(item for item in site.inventory().items if item.folder == work).state == "unknown"
+
+
 def site_curve(site):
     (folder,) = (site.results / "curve").iterdir()
     return folder.name
@@ -233,7 +245,7 @@ def test_finished_work_is_not_stale_where_its_data_or_checkpoints_are_elsewhere(
     before = set((site.results / "store").iterdir())
     status, told = site.call(stale, monkeypatch, "--remove", *more)
     assert status == 0 and set((site.results / "store").iterdir()) == before, told
-    assert "nobody can say whether it is still asked for" in told
+    assert "whose data or checkpoints are not here to compare" in told
 
 
 def test_work_that_a_process_is_at_stays(site, monkeypatch):

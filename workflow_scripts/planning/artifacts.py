@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from workflow_scripts.models import names as model_names
 from workflow_scripts.planning.analyses import AnalysisResolver
 from workflow_scripts.planning.analysis import Analysis, short
 from workflow_scripts.planning.declarations import PaperDeclaration
@@ -76,8 +77,12 @@ class ArtifactResolver:
 
     def _described(self, run: Run) -> dict:
         """Where the metrics of a run are, and what the paper says of it: what was trained may differ from that."""
-        declared = {key: run.declared[key] for key in ("data", "batch_size", "schedule")}
-        declared |= {"model": as_spec(run.declared["model"]), "trials": self._shown.get(run.setting, 1)}
+        batch = "batch_tokens" if "batch_tokens" in run.recipe else "batch_size"
+        declared = {key: run.declared[key] for key in ("data", batch, "schedule")}
+        declared |= {
+            "model": model_names.check(as_spec(run.declared["model"])),
+            "trials": self._shown.get(run.setting, 1),
+        }
         return {"table": str(self.paths.metrics(run.id)), "setting": run.setting, "declared": declared}
 
     def _mark(self, scale: str) -> str:

@@ -34,6 +34,10 @@ EXAMPLE = {
     "checkpoints": {"epoch-200": 100000},
 }
 
+# What a recipe of a training on text has at least; its task needs more.
+ON_TEXT = ("task", "data", "model", "optimizer", "schedule", "updates_per_epoch", "epochs", "evaluate_every", "seed")
+ON_TEXT += ("freeze", "distillation", "fallback")
+
 
 def read_job(text: str) -> Job:
     """A job from its canonical JSON, or from a file that holds it.
@@ -43,7 +47,8 @@ def read_job(text: str) -> Job:
     InputError : it is no JSON mapping, lacks a key that `EXAMPLE` has, or trains for no epochs or on no images.
     """
     document = read_json(text, tuple(EXAMPLE))
-    return Job(read_json(json.dumps(document["recipe"]), tuple(EXAMPLE["recipe"])), document["checkpoints"])
+    needed = ON_TEXT if "task" in document["recipe"] else tuple(EXAMPLE["recipe"])
+    return Job(read_json(json.dumps(document["recipe"]), needed), document["checkpoints"])
 
 
 def settings(given: argparse.Namespace, output: Path) -> Settings:

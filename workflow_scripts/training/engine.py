@@ -172,7 +172,7 @@ class _Loop:
         """Begin an epoch, or take up the one that a snapshot was taken in."""
         progress.within = Within(self.task.meter())
         if progress.update:
-            progress.within.load(progress.unread)
+            progress.within.load(progress.unread, self.task.device)
             set_randomness(progress.within.randomness)
         else:
             key = self.recipe["seed"], "dropout", progress.epoch + 1, *self.processes.share.key

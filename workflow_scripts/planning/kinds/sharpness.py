@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 from workflow_scripts.planning.analysis import Analysis, distinct, end
 from workflow_scripts.planning.runs import Run
-from workflow_scripts.planning.scaling import scaled_rates
 from workflow_scripts.recipes import engine, schedules
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def range_test(resolver: "AnalysisResolver", name: str, settings: dict, where: s
     if not runs:
         return None
     like: Run = runs[0]
-    schedule = scaled_rates(settings["schedule"], like.rate_factor)
+    schedule = schedules.scaled(settings["schedule"], like.rate_factor)
     resolver.problems += [f"{where}: schedule {problem}" for problem in schedules.check(schedule, 1)]
     updates = settings.pop("updates", None)
     if "task" in like.recipe:
