@@ -1,6 +1,5 @@
 """A configuration is understood however users write it, and what cannot be is told in a sentence."""
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -11,11 +10,6 @@ from workflow_scripts.planning.configuration import complete, read_config
 from workflow_scripts.planning.plan import make_plan
 
 ROOT = Path(__file__).parents[2]
-# Of the identities of all runs and analyses: results that are there stay what they are.
-IDENTITIES = {
-    "demo": "6107125b17968ca8bfccb0a67e87daa11edb20511670ff728e3799d468f9a1c9",
-    "paper": "14dc0f94cc167a44bb894b0571ae055c38173b8837a0fb8638578269917610bc",
-}
 
 
 def test_tilde_is_the_home_in_every_path(monkeypatch, tmp_path):
@@ -57,9 +51,9 @@ def test_later_files_win_over_earlier_and_changes_over_files(tmp_path):
     assert config["results"] == "two" and config["training"]["runs_per_gpu"] == 3 and config["training"]["workers"] == 1
 
 
-@pytest.mark.parametrize("scale", IDENTITIES)
+@pytest.mark.parametrize("scale", ["demo", "paper"])
 def test_identities_of_declared_runs_and_analyses_stay(scale):
-    """A changed digest means that what is finished is computed again: change it only together with its reason."""
+    """One that goes means that what is finished is computed again: change the file only together with its reason."""
     plan = make_plan(read_config(ROOT, {"scale": scale}), ROOT)
-    found = json.dumps([sorted(plan.runs), sorted(plan.analyses)]).encode()
-    assert hashlib.sha256(found).hexdigest() == IDENTITIES[scale]
+    known = json.loads((Path(__file__).parent / "identities.json").read_text())[scale]
+    assert set(known["runs"]) <= plan.runs.keys() and set(known["analyses"]) <= plan.analyses.keys()
