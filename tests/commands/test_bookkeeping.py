@@ -9,6 +9,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+import yaml
 
 from tests.shared.checkout import Site
 from tests.shared.stages import call_stage
@@ -228,6 +229,23 @@ def test_a_file_of_two_names_is_weighed_once(site):
         if path.parent not in (site.results, *(site.results / kind for kind in ("runs", "store", "curve"))):
             alone[facts.st_ino] = facts.st_blocks * 512
     assert sum(item.bytes for item in items) == sum(alone.values()) > 0
+
+
+@pytest.mark.parametrize("gone", ["data", "checkpoints"])
+def test_finished_work_is_not_stale_where_its_data_or_checkpoints_are_elsewhere(site, monkeypatch, gone):
+    if gone == "data":
+        file = site.directory / "elsewhere.yaml"
+        file.write_text(yaml.safe_dump({"data": {"folder": str(site.root / "nowhere")}}))
+        more = ["--configfile", file]
+    else:
+        more = []
+        first = site.ids()["first"]
+        for folder in (site.results / "runs" / first, site.results / "store" / first):
+            shutil.rmtree(folder / "checkpoints")
+    before = set((site.results / "store").iterdir())
+    status, told = site.call(stale, monkeypatch, "--remove", *more)
+    assert status == 0 and set((site.results / "store").iterdir()) == before, told
+    assert "whose data or checkpoints are not here to compare" in told
 
 
 def test_work_that_a_process_is_at_stays(site, monkeypatch):

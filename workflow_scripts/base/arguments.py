@@ -59,7 +59,10 @@ def results_folder(given: argparse.Namespace, output: Path) -> Path:
 
 
 def add_config(made: argparse.ArgumentParser) -> None:
-    """The argument that changes config.yaml, as Snakemake's does."""
+    """The arguments that change config.yaml, as Snakemake's do."""
+    made.add_argument(
+        "--configfile", nargs="+", type=Path, default=[], metavar="FILE", help="files with changes to config.yaml"
+    )
     made.add_argument("--config", nargs="*", default=[], metavar="KEY=VALUE", help="changes to config.yaml")
 
 

@@ -11,6 +11,7 @@ over --rate, an assumption; which of both is told for each network. The decompos
 
 import argparse
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def main() -> None:
     assumed = ", ".join(f"{rate:.3g} for {device}" for device, rate in ASSUMED.items())
     parser.add_argument("--rate", type=float, help=f"operations a second where none is measured (default: {assumed})")
     given = parser.parse_args()
-    config = read_config(ROOT, changes(given))
+    config = read_config(ROOT, changes(given), given.configfile)
     plan = make_plan(config, ROOT)
     if unknown := [target for target in given.targets if target not in plan.artifacts]:
         raise InputError(f"there is no artifact {', '.join(unknown)}; allowed are {', '.join(plan.artifacts)}")
@@ -65,7 +66,7 @@ def main() -> None:
     needed = operations.needed(targets)
     if len(targets) > 1:
         print(line("all of these together", *counted(plan, needed, len(targets)), rates))
-    jobs = would_run(targets, changes(given))
+    jobs = would_run(targets, changes(given), given.configfile)
     epochs = {job.id: left_of(plan, job.id) for job in jobs if job.rule == "train"}
     print(line("still to be done", len(jobs), still(plan, needed, jobs, epochs), rates))
     print("\nThe hours are from rates that are")
@@ -94,7 +95,7 @@ def line(name: str, jobs: int, works: list[Work], rates: Rates) -> str:
     )
 
 
-def would_run(targets: list[str], changed: dict) -> list[Pending]:
+def would_run(targets: list[str], changed: dict, files: Sequence[Path] = ()) -> list[Pending]:
     """The jobs that Snakemake itself would run here for these artifacts, and its reasons.
 
     Raises
@@ -109,7 +110,7 @@ def would_run(targets: list[str], changed: dict) -> list[Pending]:
         with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
             workflow = api.workflow(
                 resource_settings=ResourceSettings(cores=1),
-                config_settings=ConfigSettings(config=changed),
+                config_settings=ConfigSettings(config=changed, configfiles=[path.resolve() for path in files]),
                 snakefile=ROOT / "Snakefile",
                 workdir=Path.cwd(),
             )

@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--all", action="store_true", help="list also what is not stale")
     parser.add_argument("--remove", action="store_true", help="delete what is listed as stale")
     given = parser.parse_args()
-    inventory = Inventory(all_plans(read_config(ROOT, changes(given)), ROOT))
+    inventory = Inventory(all_plans(read_config(ROOT, changes(given), given.configfile), ROOT))
     shown = inventory.items if given.all else [i for i in inventory.items if i.state in (STALE, OUTDATED, UNKNOWN)]
     for item in shown:
         print(line(item))

@@ -33,7 +33,7 @@ def main() -> None:
     add_config(parser)
     parser.add_argument("--out", type=Path, required=True, help="the table, a .parquet file")
     given = parser.parse_args()
-    plan = make_plan(read_config(ROOT, changes(given)), ROOT)
+    plan = make_plan(read_config(ROOT, changes(given), given.configfile), ROOT)
     tables = Sources()
     frame = judged(plan, tables)
     made = provenance.collect(

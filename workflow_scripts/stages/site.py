@@ -25,7 +25,7 @@ def main() -> None:
     add_config(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder for the site; what it holds is replaced")
     given = parser.parse_args()
-    plan = make_plan(read_config(ROOT, changes(given)), ROOT)
+    plan = make_plan(read_config(ROOT, changes(given), given.configfile), ROOT)
     if warnings := build(plan, ROOT, given.out):
         print(warnings)
     print(f"{given.out / 'index.html'} is the first page")
