@@ -584,7 +584,7 @@ def test_figure_notebook(tmp_path):
     write_path(tmp_path, "bad", DIVERGED)
     path = {"kind": "path_metric", "metric": "accuracy", "series": [line("curve", "bad")]}
     done = stage(tmp_path, spec_of(curve_panel(line("one", "a")), path, EVERY_KIND["plane"]), "notebooks/figure.ipynb")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0 and re.fullmatch(r"finished in .*\n", done.stderr), done.stderr
     made = {file.name for file in (tmp_path / "out").iterdir()}
     assert made == {"figure.svg", "figure.png", "values.csv", "notebook.ipynb", "notebook.html", "spec.json"}
     values = pd.read_csv(tmp_path / "out" / "values.csv", keep_default_na=False)
@@ -603,7 +603,7 @@ def test_table_notebook(tmp_path):
     write_metrics(tmp_path, "a")
     row = {"label": "Distilled & T²", "tables": ["a.parquet", "nowhere.parquet"], "reported": {"best": KEY}}
     done = stage(tmp_path, table_spec(tmp_path, row), "notebooks/table.ipynb")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0 and re.fullmatch(r"finished in .*\n", done.stderr), done.stderr
     out = tmp_path / "out"
     assert {file.suffix for file in out.glob("table.*")} == {".html", ".csv", ".tex", ".md"}
     assert "| Distilled & T² | 90.00" in re.sub(" +", " ", (out / "table.md").read_text())

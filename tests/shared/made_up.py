@@ -44,6 +44,11 @@ def _metrics(run):
             (run.id, step, float(epoch), "test", "top5_accuracy", 99.5 - 40 * 0.01**done + 0.1 * noise),
             (run.id, step, float(epoch), "train", "learning_rate", 0.1 * (1.0 - done) + 1e-4),
         ]
+        if "task" in run.recipe:
+            loss = 5 * 0.3**done + 0.01 * abs(noise)
+            rows.append((run.id, step, float(epoch), "train", "perplexity", np.exp(loss)))
+            rows.append((run.id, step, float(epoch), "validation", "perplexity", np.exp(1.1 * loss)))
+            rows.append((run.id, step, float(epoch), "validation", "loss", 1.1 * loss))
     return rows
 
 
@@ -113,7 +118,19 @@ def _range_test(analysis):
     ]
 
 
+def _translation(analysis):
+    rows = analysis.recipe["runs"]
+    return [(end["run"], 30 + 5 * _chance(end["run"]).random(), 1000, 0.99, "nrefs:1|tok:none") for end in rows]
+
+
+def _answers(analysis):
+    rows = analysis.recipe["runs"]
+    chances = [_chance(end["run"]).random() for end in rows]
+    return [(end["run"], 80 + chance, 88 + chance, 1000) for end, chance in zip(rows, chances, strict=True)]
+
+
 MAKERS = {
     "path": _path, "plane": _plane, "plane_points": _points, "similarity": _similarity, "embedding": _embedding,
     "sharpness": _sharpness, "fisher": _fisher, "range_test": _range_test,
+    "translation": _translation, "answers": _answers,
 }  # fmt: skip

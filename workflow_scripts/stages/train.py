@@ -47,8 +47,10 @@ def read_job(text: str) -> Job:
     InputError : it is no JSON mapping, lacks a key that `EXAMPLE` has, or trains for no epochs or on no images.
     """
     document = read_json(text, tuple(EXAMPLE))
-    needed = ON_TEXT if "task" in document["recipe"] else tuple(EXAMPLE["recipe"])
-    return Job(read_json(json.dumps(document["recipe"]), needed), document["checkpoints"])
+    recipe = document["recipe"]
+    is_text = isinstance(recipe, dict) and "updates_per_epoch" in recipe
+    needed = ON_TEXT if is_text else tuple(EXAMPLE["recipe"])
+    return Job(read_json(json.dumps(recipe), needed), document["checkpoints"])
 
 
 def settings(given: argparse.Namespace, output: Path) -> Settings:
