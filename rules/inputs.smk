@@ -2,6 +2,7 @@
 #
 # REQUIRED: common.smk. PROVIDES: the functions below.
 
+from workflow_scripts.base.text import sorted_by_numbers
 from workflow_scripts.datasets.description import CHECKSUMS
 from workflow_scripts.datasets.images.pictures import SPLITS, is_picture_folder
 from workflow_scripts.datasets.text.corpora import source_files
@@ -82,6 +83,12 @@ def curves_of(wildcards) -> dict[str, str]:
 def artifact_of(wildcards):
     """The artifact that is to be drawn."""
     return PLAN.artifacts[f"{wildcards.paper}_{wildcards.artifact}"]
+
+
+def in_order(key: str, wildcards) -> str:
+    """What an artifact's specification has under `key`, so that the report, which sorts text, has it in its place."""
+    of_paper = [other.spec[key] for other in PLAN.artifacts.values() if other.spec["paper"] == wildcards.paper]
+    return sorted_by_numbers(artifact_of(wildcards).spec[key], of_paper)
 
 
 def made(tables: list[str]) -> list[str]:
