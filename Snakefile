@@ -12,7 +12,7 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
-configfile: Path(workflow.basedir) / "config.yaml"
+configfile: Path(str(workflow.current_basedir)) / "config.yaml"
 
 
 container: "docker://python:3.11"
@@ -22,6 +22,8 @@ report: "report/workflow.rst"
 
 
 include: "rules/common.smk"
+include: "rules/resources.smk"
+include: "rules/inputs.smk"
 
 
 if PATHS.archived:
@@ -35,12 +37,14 @@ else:
     include: "rules/landscape.smk"
     include: "rules/representation.smk"
     include: "rules/sharpness.smk"
+    include: "rules/language.smk"
 
 
 include: "rules/artifacts.smk"
 include: "rules/claims.smk"
 include: "rules/site.smk"
 include: "rules/report.smk"
+include: "rules/handlers.smk"
 
 
 # On a cluster these run where Snakemake runs: there is a network, and what they do is small.

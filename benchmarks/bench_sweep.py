@@ -1,7 +1,7 @@
-"""Trials of one setting as the workflow trains them, a pack in each process, against a process for each run.
+"""Trials of one setting as the workflow trains them, a group of them in each process, against a process for each run.
 
 The runs are those of iyer2020's setting without explore epochs at the demo scale, with as many seeds as the paper has.
-Both sides start the same commands, two at a time; the usual side lacks the file that names the packs. Every side leaves
+Both sides start the same commands, two at a time; the usual side has no file that names the groups. Every side leaves
 the same tables, byte for byte.
 """
 
@@ -25,20 +25,20 @@ SETTING, TRIALS, CORES = "iyer2020/explore_0/1", 50, 2
 
 
 def jobs(trials: int) -> tuple[list[dict], int]:
-    """So many trials of the setting, and how many of them the demo scale puts into a pack."""
+    """So many trials of the setting, and how many of them the demo scale puts into a group."""
     plan = make_plan({**read_yaml(ROOT / "config.yaml"), "scale": "demo", "papers": ["iyer2020"]}, ROOT)
     first = next(run for run in plan.runs.values() if SETTING in run.names)
     made = [{**first.recipe, "seed": first.recipe["seed"] + trial} for trial in range(trials)]
     return [{"recipe": recipe, "checkpoints": {}} for recipe in made], plan.scale.declared["runs_per_job"]
 
 
-def train(jobs: list[dict], pack: int | None, folder: Path) -> Path:
+def train(jobs: list[dict], group: int | None, folder: Path) -> Path:
     """Train all below a new folder of results, which is returned."""
     results = Path(tempfile.mkdtemp(dir=folder))
-    if pack:
+    if group:
         write_text(
-            results / "packs" / "demo.json",
-            canonical([jobs[start : start + pack] for start in range(0, len(jobs), pack)]),
+            results / "run_groups" / "demo.json",
+            canonical([jobs[start : start + group] for start in range(0, len(jobs), group)]),
         )
 
     def run(job: dict) -> None:
@@ -54,11 +54,11 @@ def train(jobs: list[dict], pack: int | None, folder: Path) -> Path:
 
 def sweep(folder: Path, trials: int) -> Comparison:
     """So many trials both ways."""
-    made, pack = jobs(trials)
+    made, group = jobs(trials)
 
     def agree() -> None:
-        some = made[: pack + 1]
-        sides = train(some, pack, folder), train(some, None, folder)
+        some = made[: group + 1]
+        sides = train(some, group, folder), train(some, None, folder)
         for job in some:
             ours, usual = (
                 read_table(side / "runs" / fingerprint(job["recipe"]) / "metrics.parquet", "metrics").frame
@@ -67,8 +67,8 @@ def sweep(folder: Path, trials: int) -> Comparison:
             assert ours.equals(usual)
 
     return Comparison(
-        f"a sweep of {trials} trials at demo scale, {pack} in a process",
-        lambda: train(made, pack, folder),
+        f"a sweep of {trials} trials at demo scale, {group} in a process",
+        lambda: train(made, group, folder),
         lambda: train(made, None, folder),
         agree,
         repeats=1,

@@ -15,6 +15,7 @@ asserted on the CPU, since the engine computes in bfloat16 on a GPU.
 import contextlib
 import copy
 import os
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from multiprocessing import get_context
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
@@ -32,6 +33,7 @@ from workflow_scripts.datasets.images.arrays import ImageData
 from workflow_scripts.datasets.images.in_memory import InMemoryData
 from workflow_scripts.datasets.sampling import epoch_indices
 from workflow_scripts.runtime.device import choose_device
+from workflow_scripts.tasks import task_of
 from workflow_scripts.training import engine
 
 # The rate changes no time. With a larger one the unlearnable images blow float32 rounding up beyond the agreement.
@@ -73,11 +75,31 @@ class Ours:
     def __init__(self, setting: Setting, device: torch.device):
         self.setting = setting
         self.in_memory = InMemoryData(setting.data(setting.images), device)
-        self.progress = engine.begin(setting.recipe(setting.images, 1, augment=True), self.in_memory)
+        recipe = setting.recipe(setting.images, 1, augment=True)
+        self.progress = engine.begin(recipe, task_of(recipe, self.in_memory), {})
 
     def epoch(self) -> None:
         recipe = self.setting.recipe(self.setting.images, self.progress.epoch + 1, augment=True)
-        engine.train(recipe, self.in_memory, self.progress, {}, lambda *_: None, lambda _: None)
+        engine.train(recipe, task_of(recipe, self.in_memory), self.progress, {}, Observer())
+
+
+class Observer:
+    """An observer of a training that keeps nothing but the times at which epochs ended."""
+
+    def __init__(self):
+        self.ends: list[float] = []
+
+    def save(self, label: str, state: dict[str, Tensor]) -> None:
+        pass
+
+    def epoch_ended(self, progress: engine.Progress) -> None:
+        self.ends.append(time.perf_counter())
+
+    def snapshot_is_due(self) -> bool:
+        return False
+
+    def snapshot(self, progress: engine.Progress) -> None:
+        pass
 
 
 class Usual:
@@ -86,7 +108,7 @@ class Usual:
     def __init__(self, setting: Setting, device: torch.device):
         data = setting.data(setting.images)
         recipe = setting.recipe(setting.images, 1, augment=True)
-        self.device, self.model = device, usual_model(engine.begin(recipe, InMemoryData(data)).model).to(device)
+        self.device, self.model = device, usual_model(task_of(recipe, InMemoryData(data)).model()).to(device)
         self.optimizer = usual_optimizer(self.model)
         workers = 2 if device.type == "cpu" else min(8, os.cpu_count())
         self.train, self.test = (
@@ -139,9 +161,10 @@ def assert_agreement(setting: Setting, tolerance: float = AGREEMENT) -> None:
     data, cpu = setting.data(STEPS * setting.batch_size), torch.device("cpu")
     in_memory = InMemoryData(data)
     recipe = setting.recipe(setting.batch_size, STEPS, augment=False)  # epochs of one step: their losses are recorded
-    progress = engine.begin(recipe, in_memory)
+    task = task_of(recipe, in_memory)
+    progress = engine.begin(recipe, task, {})
     model = usual_model(progress.model)
-    engine.train(recipe, in_memory, progress, {}, lambda *_: None, lambda _: None)
+    engine.train(recipe, task, progress, {}, Observer())
     ours = progress.history.table("ours").query("split == 'train' and metric == 'loss'")["value"]
     order = epoch_indices(data.info.train, recipe["seed"], 1, data.info.train).tolist()
     pictures = Pictures(data.x_train, data.y_train, usual_transform(data.info, augment=False))

@@ -23,6 +23,8 @@ ENVS = Path(__file__).parent
 REQUIREMENTS = "requirements.txt"  # in the wheelhouse: what `make env WHEELHOUSE=...` installs
 NOT_FOR_RUNNING = ("# The site", "# For people", "# Tests and style")  # sections of requirements.in
 SYSTEM_TORCH = {"torch", "torchvision"}
+# Of ipykernel and IPython, which run without: a debugger and completion, for people alone.
+FOR_PEOPLE = {"debugpy", "jedi"}
 GLIBC = range(39, 16, -1)  # of the manylinux tags that pip is told to take, newest first
 
 
@@ -40,6 +42,8 @@ def main() -> None:
     present = read_installed(arguments.installed) if arguments.installed else {}
     if arguments.system_torch:
         present |= dict.fromkeys(SYSTEM_TORCH)
+    if not arguments.everything:
+        present |= dict.fromkeys(FOR_PEOPLE)
     wheels = collect(arguments.into, read_lock(arguments.lock), roots(arguments.everything), target, present)
     lines = [f"{name}=={version} --hash=sha256:{sha256(path)}" for name, version, path in wheels]
     about = f"# For Python {arguments.python} on Linux, {arguments.machine}; made by `make wheelhouse`.\n"

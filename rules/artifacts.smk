@@ -23,6 +23,7 @@ SHOWN = dict(
 )
 
 
+# Draw a figure by its notebook; what Snakemake's report shows of it is the picture.
 rule figure:
     input:
         tables=tables_of,
@@ -46,10 +47,17 @@ rule figure:
     params:
         spec=spec_of,
         caption=lambda wildcards: artifact_of(wildcards).spec["caption"],
+    message:
+        "draw {wildcards.paper}_{wildcards.artifact}"
     shell:
-        'python -m workflow_scripts.stages.artifact --spec {params.spec:q} --template {input.template:q} --out-dir "$(dirname {output.page:q})" > {log:q} 2>&1'
+        "{LAUNCH} --gpus 0 artifact"
+        " --spec {params.spec:q}"
+        " --template {input.template:q}"
+        ' --out-dir "$(dirname {output.page:q})"'
+        " > {log:q} 2>&1"
 
 
+# Draw a table by its notebook, beside the values that the paper prints.
 rule table:
     input:
         tables=tables_of,
@@ -75,12 +83,19 @@ rule table:
     params:
         spec=spec_of,
         caption=lambda wildcards: artifact_of(wildcards).spec["caption"],
+    message:
+        "draw {wildcards.paper}_{wildcards.artifact}"
     shell:
-        'python -m workflow_scripts.stages.artifact --spec {params.spec:q} --template {input.template:q} --out-dir "$(dirname {output.page:q})" > {log:q} 2>&1'
+        "{LAUNCH} --gpus 0 artifact"
+        " --spec {params.spec:q}"
+        " --template {input.template:q}"
+        ' --out-dir "$(dirname {output.page:q})"'
+        " > {log:q} 2>&1"
 
 
 for artifact in PLAN.artifacts.values():
 
+    # The artifact's name as a target.
     rule:
         name:
             artifact.id

@@ -4,12 +4,13 @@
 # OUTPUT: results/<scale>/verdicts.parquet, a tidy table of all claims.
 
 
+# Judge every claim of the chosen papers.
 rule verdicts:
     input:
         tables=tables_of_claims(),
         papers=[
             path
-            for paper in config["papers"]
+            for paper in PLAN.titles
             for path in sorted(str(path) for path in (ROOT / "papers" / paper).glob("reported*.csv"))
         ],
         code=sorted(str(path) for path in (ROOT / "workflow_scripts" / "evidence").rglob("*.py")),
@@ -25,5 +26,7 @@ rule verdicts:
     params:
         config=CONFIGURATION,
         claims=fingerprint([[claim.spec, claim.rule] for claim in PLAN.claims.values()]),
+    message:
+        "judge what the papers claim"
     shell:
-        "python -m workflow_scripts.stages.judge --config {params.config:q} --out {output:q} > {log:q} 2>&1"
+        "{LAUNCH} --gpus 0 judge" " --config {params.config:q}" " --out {output:q}" " > {log:q} 2>&1"

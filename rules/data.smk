@@ -7,6 +7,7 @@
 #         of pictures, which stay where they are.
 
 
+# Bring a data set into the form that every job reads.
 rule prepare_data:
     input:
         contents=contents_of,
@@ -25,11 +26,17 @@ rule prepare_data:
     params:
         source=lambda wildcards: [f"--source={folder}" for folder in source_of(wildcards)],
         vocabulary=lambda wildcards: [f"--vocabulary={Path(file).parent}" for file in vocabulary_of(wildcards)],
+    message:
+        "prepare the data set {wildcards.data}"
     shell:
-        'python -m workflow_scripts.stages.prepare_data {wildcards.data:q} --out "$(dirname {output:q})"'
-        " {params.source:q} {params.vocabulary:q} > {log:q} 2>&1"
+        "{LAUNCH} --gpus 0 prepare_data {wildcards.data:q}"
+        ' --out "$(dirname {output:q})"'
+        " {params.source:q}"
+        " {params.vocabulary:q}"
+        " > {log:q} 2>&1"
 
 
+# Make a smaller data set from a prepared one: fewer images, or images of fewer pixels.
 rule derive_data:
     input:
         PATHS.dataset("{origin}"),
@@ -47,6 +54,10 @@ rule derive_data:
         runtime="30m",
     params:
         name=lambda wildcards: f"{wildcards.origin}-{wildcards.size}",
+    message:
+        "prepare the data set {wildcards.origin}-{wildcards.size}"
     shell:
-        'python -m workflow_scripts.stages.prepare_data {params.name:q} --out "$(dirname {output:q})"'
-        ' --origin "$(dirname {input:q})" > {log:q} 2>&1'
+        "{LAUNCH} --gpus 0 prepare_data {params.name:q}"
+        ' --out "$(dirname {output:q})"'
+        ' --origin "$(dirname {input:q})"'
+        " > {log:q} 2>&1"

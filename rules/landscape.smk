@@ -4,6 +4,7 @@
 # OUTPUT: results/curve/<fingerprint>/ and results/plane/<fingerprint>/: tidy tables.
 
 
+# Train a curve of low loss between two checkpoints and evaluate it.
 rule curve:
     input:
         data=dataset_of,
@@ -13,11 +14,9 @@ rule curve:
         bends=PATHS.analysis("curve", "{id}") / "bends.safetensors",
     log:
         LOGS / "curve" / "{id}.log",
-    benchmark:
-        LOGS / "curve" / "{id}.benchmark.tsv"
     conda:
         ENVIRONMENT
-    threads: lambda wildcards: cores_for(PLAN.analyses[wildcards.id].data)
+    threads: cores_of_analysis
     resources:
         gpu=GPU,
         mem_mb=memory,
@@ -26,12 +25,20 @@ rule curve:
         recipe=recipe_of,
         start=lambda wildcards: checkpoint(*ends_of(wildcards, "start")),
         end=lambda wildcards: checkpoint(*ends_of(wildcards, "end")),
+    message:
+        "find the curve {TITLES:{wildcards.id}}"
     shell:
-        "compute {resources.gpu} curve --recipe {params.recipe:q}"
-        ' --start {params.start:q} --end {params.end:q} --data "$(dirname {input.data:q})"'
-        ' --out "$(dirname {output.table:q})" > {log:q} 2>&1'
+        "{LAUNCH} --gpus {resources.gpu} curve"
+        " --recipe {params.recipe:q}"
+        " --start {params.start:q}"
+        " --end {params.end:q}"
+        ' --data "$(dirname {input.data:q})"'
+        ' --out "$(dirname {output.table:q})"'
+        " {COMPUTING}"
+        " > {log:q} 2>&1"
 
 
+# Evaluate the plane through a curve's ends and its bend, and place another run's checkpoints on it.
 rule plane:
     input:
         data=dataset_of,
@@ -43,11 +50,9 @@ rule plane:
         points=PATHS.analysis("plane", "{id}") / "points.parquet",
     log:
         LOGS / "plane" / "{id}.log",
-    benchmark:
-        LOGS / "plane" / "{id}.benchmark.tsv"
     conda:
         ENVIRONMENT
-    threads: lambda wildcards: cores_for(PLAN.analyses[wildcards.id].data)
+    threads: cores_of_analysis
     resources:
         gpu=GPU,
         mem_mb=memory,
@@ -57,8 +62,16 @@ rule plane:
         start=lambda wildcards: checkpoint(*ends_of(wildcards, "start")),
         end=lambda wildcards: checkpoint(*ends_of(wildcards, "end")),
         iterates=lambda wildcards: str(PATHS.checkpoints(ends_of(wildcards, "iterates")[0]["run"])),
+    message:
+        "evaluate the plane {TITLES:{wildcards.id}}"
     shell:
-        "compute {resources.gpu} plane --recipe {params.recipe:q}"
-        " --start {params.start:q} --end {params.end:q} --iterates {params.iterates:q}"
-        ' --curve "$(dirname {input.curve:q})" --data "$(dirname {input.data:q})"'
-        ' --out "$(dirname {output.table:q})" > {log:q} 2>&1'
+        "{LAUNCH} --gpus {resources.gpu} plane"
+        " --recipe {params.recipe:q}"
+        " --start {params.start:q}"
+        " --end {params.end:q}"
+        " --iterates {params.iterates:q}"
+        ' --curve "$(dirname {input.curve:q})"'
+        ' --data "$(dirname {input.data:q})"'
+        ' --out "$(dirname {output.table:q})"'
+        " {COMPUTING}"
+        " > {log:q} 2>&1"

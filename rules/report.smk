@@ -3,6 +3,7 @@
 # INPUT: all artifacts. OUTPUT: results/<scale>/report.html
 
 
+# Let Snakemake make its report of the artifacts.
 rule report:
     input:
         EVERYTHING,
@@ -17,5 +18,7 @@ rule report:
         runtime="15m",
     params:
         snakefile=ROOT / "Snakefile",
+    message:
+        "make Snakemake's report of all artifacts"
     shell:
-        "snakemake --snakefile {params.snakefile:q} --nolock --report {output:q} > {log:q} 2>&1"
+        "{PYTHON} -m snakemake" " --snakefile {params.snakefile:q}" " --nolock" " --report {output:q}" " > {log:q} 2>&1"

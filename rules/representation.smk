@@ -4,6 +4,7 @@
 # OUTPUT: results/similarity/<fingerprint>/ and results/embedding/<fingerprint>/: tidy tables.
 
 
+# Compare the layers of two checkpoints by SVCCA.
 rule similarity:
     input:
         data=dataset_of,
@@ -12,11 +13,9 @@ rule similarity:
         PATHS.analysis("similarity", "{id}") / "similarity.parquet",
     log:
         LOGS / "similarity" / "{id}.log",
-    benchmark:
-        LOGS / "similarity" / "{id}.benchmark.tsv"
     conda:
         ENVIRONMENT
-    threads: lambda wildcards: cores_for(PLAN.analyses[wildcards.id].data)
+    threads: cores_of_analysis
     resources:
         gpu=GPU,
         mem_mb=memory,
@@ -25,12 +24,20 @@ rule similarity:
         recipe=recipe_of,
         first=lambda wildcards: checkpoint(*ends_of(wildcards, "first")),
         second=lambda wildcards: checkpoint(*ends_of(wildcards, "second")),
+    message:
+        "compare the layers of {TITLES:{wildcards.id}}"
     shell:
-        "compute {resources.gpu} similarity --recipe {params.recipe:q}"
-        ' --first {params.first:q} --second {params.second:q} --data "$(dirname {input.data:q})"'
-        ' --out "$(dirname {output:q})" > {log:q} 2>&1'
+        "{LAUNCH} --gpus {resources.gpu} similarity"
+        " --recipe {params.recipe:q}"
+        " --first {params.first:q}"
+        " --second {params.second:q}"
+        ' --data "$(dirname {input.data:q})"'
+        ' --out "$(dirname {output:q})"'
+        " {COMPUTING}"
+        " > {log:q} 2>&1"
 
 
+# Place checkpoints and the bends of curves in the plane by t-SNE.
 rule embedding:
     input:
         data=dataset_of,
@@ -54,6 +61,14 @@ rule embedding:
             for part in ("--mode", mode["name"], checkpoint(mode))
         ],
         curves=lambda wildcards: [part for curve in curves_of(wildcards).items() for part in ("--curve", *curve)],
+    message:
+        "place the weights of {TITLES:{wildcards.id}} by t-SNE"
     shell:
-        "compute 0 embedding --recipe {params.recipe:q} {params.modes:q} {params.curves:q}"
-        ' --data "$(dirname {input.data:q})" --out "$(dirname {output:q})" > {log:q} 2>&1'
+        "{LAUNCH} --gpus 0 embedding"
+        " --recipe {params.recipe:q}"
+        " {params.modes:q}"
+        " {params.curves:q}"
+        ' --data "$(dirname {input.data:q})"'
+        ' --out "$(dirname {output:q})"'
+        " {COMPUTING}"
+        " > {log:q} 2>&1"

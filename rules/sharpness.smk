@@ -4,6 +4,7 @@
 # OUTPUT: results/sharpness/<fingerprint>/, results/fisher/<fingerprint>/, results/range_test/<fingerprint>/: tidy tables.
 
 
+# Measure how far the loss rises near the minimum that each trial ended in.
 rule sharpness:
     input:
         data=dataset_of,
@@ -12,11 +13,9 @@ rule sharpness:
         PATHS.analysis("sharpness", "{id}") / "sharpness.parquet",
     log:
         LOGS / "sharpness" / "{id}.log",
-    benchmark:
-        LOGS / "sharpness" / "{id}.benchmark.tsv"
     conda:
         ENVIRONMENT
-    threads: lambda wildcards: cores_for(PLAN.analyses[wildcards.id].data)
+    threads: cores_of_analysis
     resources:
         gpu=GPU,
         mem_mb=memory,
@@ -24,12 +23,19 @@ rule sharpness:
     params:
         recipe=recipe_of,
         checkpoints=lambda wildcards: [checkpoint(trial) for trial in trials_of(wildcards)],
+    message:
+        "measure the sharpness of {TITLES:{wildcards.id}}"
     shell:
-        "compute {resources.gpu} sharpness --recipe {params.recipe:q}"
-        ' --checkpoints {params.checkpoints:q} --data "$(dirname {input.data:q})"'
-        ' --out "$(dirname {output:q})" > {log:q} 2>&1'
+        "{LAUNCH} --gpus {resources.gpu} sharpness"
+        " --recipe {params.recipe:q}"
+        " --checkpoints {params.checkpoints:q}"
+        ' --data "$(dirname {input.data:q})"'
+        ' --out "$(dirname {output:q})"'
+        " {COMPUTING}"
+        " > {log:q} 2>&1"
 
 
+# Measure the largest eigenvalue of the Fisher matrix at the end of each trial.
 rule fisher:
     input:
         data=dataset_of,
@@ -38,11 +44,9 @@ rule fisher:
         PATHS.analysis("fisher", "{id}") / "fisher.parquet",
     log:
         LOGS / "fisher" / "{id}.log",
-    benchmark:
-        LOGS / "fisher" / "{id}.benchmark.tsv"
     conda:
         ENVIRONMENT
-    threads: lambda wildcards: cores_for(PLAN.analyses[wildcards.id].data)
+    threads: cores_of_analysis
     resources:
         gpu=GPU,
         mem_mb=memory,
@@ -50,12 +54,19 @@ rule fisher:
     params:
         recipe=recipe_of,
         checkpoints=lambda wildcards: [checkpoint(trial) for trial in trials_of(wildcards)],
+    message:
+        "measure the Fisher score of {TITLES:{wildcards.id}}"
     shell:
-        "compute {resources.gpu} fisher --recipe {params.recipe:q}"
-        ' --checkpoints {params.checkpoints:q} --data "$(dirname {input.data:q})"'
-        ' --out "$(dirname {output:q})" > {log:q} 2>&1'
+        "{LAUNCH} --gpus {resources.gpu} fisher"
+        " --recipe {params.recipe:q}"
+        " --checkpoints {params.checkpoints:q}"
+        ' --data "$(dirname {input.data:q})"'
+        ' --out "$(dirname {output:q})"'
+        " {COMPUTING}"
+        " > {log:q} 2>&1"
 
 
+# Train for one pass with a rate that grows, to see which rates are usable.
 rule range_test:
     input:
         data=dataset_of,
@@ -63,17 +74,21 @@ rule range_test:
         PATHS.analysis("range_test", "{id}") / "range_test.parquet",
     log:
         LOGS / "range_test" / "{id}.log",
-    benchmark:
-        LOGS / "range_test" / "{id}.benchmark.tsv"
     conda:
         ENVIRONMENT
-    threads: lambda wildcards: cores_for(PLAN.analyses[wildcards.id].data)
+    threads: cores_of_analysis
     resources:
         gpu=GPU,
         mem_mb=memory,
         runtime=minutes(60),
     params:
         recipe=recipe_of,
+    message:
+        "do the range test {TITLES:{wildcards.id}}"
     shell:
-        "compute {resources.gpu} range_test --recipe {params.recipe:q}"
-        ' --data "$(dirname {input.data:q})" --out "$(dirname {output:q})" > {log:q} 2>&1'
+        "{LAUNCH} --gpus {resources.gpu} range_test"
+        " --recipe {params.recipe:q}"
+        ' --data "$(dirname {input.data:q})"'
+        ' --out "$(dirname {output:q})"'
+        " {COMPUTING}"
+        " > {log:q} 2>&1"

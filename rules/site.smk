@@ -3,9 +3,10 @@
 # INPUT: all artifacts and verdicts, the templates, the documents. OUTPUT: results/<scale>/site/, to be opened at index.html.
 
 
+# Make the site.
 rule site:
     input:
-        artifacts=EVERYTHING,
+        artifacts=OBTAINABLE,
         verdicts=PATHS.verdicts(SCALE),
         pages=sorted(str(path) for path in (ROOT / "docs").rglob("*") if path.is_file()),
         readme=ROOT / "README.md",
@@ -22,5 +23,7 @@ rule site:
     params:
         config=CONFIGURATION,
         claims=fingerprint([[claim.spec, claim.rule] for claim in PLAN.claims.values()]),
+    message:
+        "make the site of all artifacts and verdicts"
     shell:
-        "python -m workflow_scripts.stages.site --config {params.config:q} --out {output:q} > {log:q} 2>&1"
+        "{LAUNCH} --gpus 0 site" " --config {params.config:q}" " --out {output:q}" " > {log:q} 2>&1"

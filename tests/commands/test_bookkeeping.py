@@ -22,7 +22,7 @@ from workflow_scripts.commands import price, stale
 from workflow_scripts.datasets.prepare import prepare
 from workflow_scripts.evidence import provenance
 from workflow_scripts.evidence.tables import read_facts, read_table, write_table
-from workflow_scripts.planning.declarations import read_config
+from workflow_scripts.planning.configuration import read_config
 from workflow_scripts.recipes import engine
 from workflow_scripts.recipes.canonical import canonical
 from workflow_scripts.runtime.store import Store
@@ -167,6 +167,18 @@ def test_another_grid_makes_a_curve_stale_and_not_its_training(site):
         (site.root / "papers/tiny/analyses.yaml").read_text().replace("points: 3", "points: 5"),
     )
     assert {key for key, state in site.states().items() if state == "stale"} == {("curve", site_curve(site))}
+
+
+def test_work_is_not_stale_where_its_data_or_its_checkpoints_are_not_here_to_compare(site, monkeypatch):
+    (work,) = (item.folder for item in site.inventory().items if item.kind == "work" and "ends" in item.recipe)
+    (site.root / "d").rename(site.root / "elsewhere")
+    found = {item.folder: item for item in site.inventory().items}
+    assert found[work].state == "unknown" and "may be of seconds: curve tiny/between" in found[work].why
+    assert site.call(stale, monkeypatch, "--remove")[0] == 0 and work.exists()
+    (site.root / "elsewhere").rename(site.root / "d")
+    for folder in (site.results / "runs" / site.ids()["second"], site.results / "store" / site.ids()["second"]):
+        shutil.rmtree(folder)
+    assert next(item for item in site.inventory().items if item.folder == work).state == "unknown"
 
 
 def site_curve(site):

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from workflow_scripts.evidence.tables import KINDS, read_table
 
-NO_RESULTS = ("store", "logs", "packs")
+NO_RESULTS = ("store", "logs", "run_groups")
 COMPARED = (".parquet", ".safetensors", ".csv", ".tex", ".md")
 KIND_OF_FILE = {"curve.parquet": "path", "points.parquet": "plane_points"}
 

@@ -15,8 +15,9 @@ from torch import nn
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.models import MODELS, NAMES, build, names
+from workflow_scripts.models.parts import part, parts
 from workflow_scripts.models.vision.initialise import initialise
-from workflow_scripts.models.vision.layers import operations, part, parts
+from workflow_scripts.models.vision.layers import operations
 from workflow_scripts.models.vision.resnet import Padding, ResNet
 from workflow_scripts.models.vision.student import Student
 from workflow_scripts.models.vision.vgg import VGG
@@ -338,7 +339,7 @@ def test_specifications_that_mean_the_same_are_equal_once_checked():
 @pytest.mark.parametrize(
     ("spec", "sentence"),
     [
-        ({"name": "vgg12"}, r"there is no model 'vgg12'; choose one of vgg9, .*student, or give your own"),
+        ({"name": "vgg12"}, r"there is no model 'vgg12'; choose one of vgg9, .*student, .*or give your own"),
         ({"name": ["vgg11"]}, "there is no model"),
         ({"name": None}, "there is no model None"),
         ({"width": 1.0}, "a model is described by"),

@@ -64,7 +64,7 @@ MISTAKES = {
         "runs", "data: cifar10", "data: cifar11", ["data is 'cifar11'", "neither built in", "data.sources"],
     ),
     "unknown data for a scale": (
-        "demo", "{cifar10: digits,", "{cifar10: digis,", ["data is 'digis'", "neither built in", "data.sources"],
+        "demo", "cifar10: digits", "cifar10: digis", ["data is 'digis'", "neither built in", "data.sources"],
     ),
     "a batch larger than the set": (
         "runs", "batch_size: 4000", "batch_size: 40000", ["mode_A", "a batch of ", "1437 training images of digits"],
@@ -194,7 +194,7 @@ MISTAKES = {
         ["runs.yaml, line {line}", "'seed' stands twice"],
     ),
     "a bracket that is not closed": (
-        "demo", "imagenet: digits}", "imagenet: digits",
+        "demo", "stagnation: {samples_per_epoch: 160}", "stagnation: {samples_per_epoch: 160",
         ["demo.yaml, line ", "not valid YAML"],
     ),
     "a tab": ("paper", "venue:", "\tvenue:", ["paper.yaml, line {line}", "not valid YAML"]),

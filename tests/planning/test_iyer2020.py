@@ -1,6 +1,5 @@
 """The second paper on images: what its declarations amount to, at every scale."""
 
-import itertools
 from collections import Counter
 
 import numpy as np
@@ -69,24 +68,27 @@ def test_cifar10_takes_303_trainings_and_imagenet_30_and_each_a_range_test(plan)
     by_experiment = Counter(run.experiment.split("/")[1] for run in plan.runs.values())
     assert by_experiment == {
         "explore": 208, "finer_explore": 12, "stagnation": 2, "low_rate": 1, "schedules": 56, "seed_rates": 24,
-        "imagenet": 30,
+        "imagenet": 30, "wmt": 30, "iwslt": 48, "cutoff": 4,
     }  # fmt: skip
     assert len(on(plan, "cifar10")) == 303 and len(on(plan, "imagenet")) == 30
-    assert sorted(a.data for a in plan.analyses.values() if a.kind == "range_test") == ["cifar10", "imagenet"]
+    tests = sorted(a.data for a in plan.analyses.values() if a.kind == "range_test")
+    assert tests == ["cifar10", "imagenet", "iwslt14_de_en", "wmt14_en_de"]
 
 
 def test_each_is_trained_once_and_trials_differ_in_their_seeds(plan):
     assert all(len(run.names) == 1 for run in plan.runs.values())
     settings = Counter(str({**run.recipe, "seed": None}) for run in plan.runs.values())
-    assert sorted(settings.values()) == sorted([50] * 4 + [4] * 2 + [3] * 22 + [7] * 8 + [1] * 3)
+    assert sorted(settings.values()) == sorted([50] * 4 + [4] * 2 + [3] * 48 + [7] * 8 + [1] * 7)
     seeds = Counter(run.recipe["seed"] for run in plan.runs.values())
     # The two of figure 1 are one run until the rate of the second drops; all other trials are independent.
     assert [seed for seed, count in seeds.items() if count > 1] == [named(plan, "constant")[0].recipe["seed"]]
 
 
-def test_every_part_of_the_paper_on_images_is_there(plan):
-    expected = {f"table_{n}" for n in (1, 2, 3, 4, 5, 6, 8, 9, 16, 17, 18, 19, 20)}
-    expected |= {f"figure_{n}" for n in ("1", "2", "3", "4a", "4d", "5", "6")} | {
+def test_every_part_of_the_paper_on_images_and_translation_is_there(plan):
+    expected = {f"table_{n}" for n in (*range(1, 10), 11, 12, *range(14, 25))}
+    figures = ("1", "2", "3", "4a", "4b", "4c", "4d", "5", "6", "8", "9", "10", "11")
+    expected |= {f"figure_{n}" for n in figures} | {
+        "text_lucky_run_iwslt",
         "text_lucky_run",
         "text_low_rate",
         "text_trend",
@@ -213,7 +215,9 @@ def test_sharpness_of_a_setting_is_one_job_for_figure_and_tables(plan):
         table = cell(plan, "table_3", str(explore))["sharpness"]["table"]
         assert series["sharpness"]["table"] == table and len(series["sharpness"]["runs"]) == 50
     used = {a.id for artifact in plan.artifacts.values() if not artifact.sensitivity for a in artifact.analyses}
-    assert Counter(plan.analyses[id].kind for id in used) == {"sharpness": 8, "fisher": 4, "range_test": 2}
+    assert Counter(plan.analyses[id].kind for id in used) == {
+        "sharpness": 8, "fisher": 4, "range_test": 4, "translation": 30,
+    }  # fmt: skip
 
 
 def test_sensitivities_differ_from_table_3_in_one_setting_and_are_drawn_on_demand(plan):
@@ -227,8 +231,36 @@ def test_sensitivities_differ_from_table_3_in_one_setting_and_are_drawn_on_deman
 
 
 def test_rows_of_other_data_sets_have_no_runs(plan):
-    for table, row in itertools.product(("table_5", "table_6"), ("iwslt", "wmt", "bert_large")):
-        assert set(cell(plan, table, row)) == {"label", "key", "quantity"}
+    for table in ("table_5", "table_6"):
+        assert set(cell(plan, table, "bert_large")) == {"label", "key", "quantity"}
+
+
+def test_a_table_of_translation_rests_on_its_own_trainings(plan):
+    """BLEU and perplexity of a row are of the same trials; table 7's budgets are those that were trained."""
+    for name in ("table_11", "table_12", "table_14", "table_15", *(f"table_{n}" for n in range(21, 25))):
+        for row in drawn(plan, name).spec["table"]["rows"]:
+            assert [run.id for run in in_tables(row["tables"], plan)] == row["translation"]["runs"]
+    for row in drawn(plan, "table_7").spec["table"]["rows"]:
+        for trained in (each for schedule in row["schedules"].values() for each in schedule):
+            assert {plan.runs[run].recipe["epochs"] for run in trained["translation"]["runs"]} == {trained["budget"]}
+    cutoff = [a.recipe for a in plan.analyses.values() if a.kind == "translation" and a.data == "iwslt14_de_en_joined"]
+    assert len(cutoff) == 4
+    assert all(each["compound_splitting"] and each["runs"][0]["at"] == "average-5" for each in cutoff)
+
+
+def test_translation_has_the_papers_settings(plan, printed):
+    for name, row in (("wmt_linear_70", "baseline"), ("wmt_knee_70", "knee"), ("wmt_knee_30", "knee_short")):
+        assert named(plan, name)[0].recipe["epochs"] == printed.loc[("table_11", row, "training_epochs"), "value"]
+    for run in plan.runs.values():
+        if run.recipe.get("task") != "translation":
+            continue
+        epochs, steps = run.recipe["epochs"], run.steps_per_epoch
+        lr = rates(run.recipe["schedule"], steps, epochs * steps)
+        if run.recipe["cutoff"]:
+            assert lr.max() == pytest.approx(7e-4) and lr.argmax() + 1 == 6000  # the warmup's end
+        else:
+            peak = 2.5e-4 if run.recipe["schedule"]["name"] == "one_cycle" else 3e-4
+            assert lr.max() == pytest.approx(peak, rel=1e-3) and run.recipe["clip"] == 25
 
 
 @pytest.mark.parametrize("scale", ("demo", "reduced", "paper"))
@@ -238,15 +270,15 @@ def test_every_scale_plans_both_papers_and_neither_disturbs_the_other(papers, sc
     for what in ("runs", "analyses", "artifacts"):
         assert set(getattr(both, what)) == set(getattr(first, what)) | set(getattr(second, what))
     assert not set(first.runs) & set(second.runs)
-    assert {run.recipe["epochs"] for run in second.runs.values()} == {50, 90, 150, 200, 10_000}
+    assert {run.recipe["epochs"] for run in second.runs.values()} == {30, 35, 45, 50, 60, 70, 90, 100, 150, 200, 10_000}
 
 
 def test_the_demo_is_short(papers):
     plan = papers.plan("demo", papers=["iyer2020"])
     updates = sum(run.recipe["epochs"] * run.steps_per_epoch for run in plan.runs.values())
-    assert len(plan.runs) <= 90 and updates < 40_000
+    assert len(plan.runs) <= 150 and updates < 60_000
     assert len(named(plan, "explore_0")) == 4 and len(named(plan, "knee_200")) == 2
-    assert {run.recipe["model"]["name"] for run in plan.runs.values()} == {"resnet10"}
+    assert {run.recipe["model"]["name"] for run in plan.runs.values()} == {"resnet10", "transformer"}
 
 
 # --- mistakes --------------------------------------------------------------------------------------------------------

@@ -258,13 +258,13 @@ def test_what_the_figures_show_is_saved_and_nothing_else(declared, scale):
 
 
 @pytest.mark.parametrize("scale", SCALES)
-def test_packs_hold_each_run_once_and_no_student_with_its_teacher(declared, scale):
+def test_groups_hold_each_run_once_and_no_student_with_its_teacher(declared, scale):
     plan = declared.plan(scale)
-    packs = plan.packs()
-    assert sorted(id for pack in packs for id in pack) == sorted(plan.runs)
-    for pack in packs:
-        assert 1 <= len(pack) <= plan.scale.declared["runs_per_job"]
-        assert not {plan.runs[id].teacher for id in pack} & set(pack)
+    groups = plan.run_groups()
+    assert sorted(id for group in groups for id in group) == sorted(plan.runs)
+    for group in groups:
+        assert 1 <= len(group) <= plan.scale.declared["runs_per_job"]
+        assert not {plan.runs[id].teacher for id in group} & set(group)
 
 
 def test_no_pack_waits_for_itself_or_mixes_data(declared, tiny_source):
@@ -274,16 +274,16 @@ def test_no_pack_waits_for_itself_or_mixes_data(declared, tiny_source):
     declared.run("grandchild", {"model": "student", "distillation": {**soft, "teacher": "student@epoch-4"}})
     declared.run("elsewhere", {"data": "birds", "batch_size": 20})
     plan = declared.plan(data={"sources": {"birds": str(tiny_source)}})
-    packs = plan.packs()
-    pack_of = {id: number for number, pack in enumerate(packs) for id in pack}
-    assert set(pack_of) == set(plan.runs)
-    waits = [{pack_of[plan.runs[id].teacher] for id in pack if plan.runs[id].teacher} for pack in packs]
+    groups = plan.run_groups()
+    group_of = {id: number for number, group in enumerate(groups) for id in group}
+    assert set(group_of) == set(plan.runs)
+    waits = [{group_of[plan.runs[id].teacher] for id in group if plan.runs[id].teacher} for group in groups]
     done = set()
-    while len(done) < len(packs):
-        ready = {number for number in pack_of.values() if number not in done and waits[number] <= done}
-        assert ready, "packs wait for each other"
+    while len(done) < len(groups):
+        ready = {number for number in group_of.values() if number not in done and waits[number] <= done}
+        assert ready, "groups wait for each other"
         done |= ready
-    assert all(len({plan.runs[id].recipe["data"] for id in pack}) == 1 for pack in packs)
+    assert all(len({plan.runs[id].recipe["data"] for id in group}) == 1 for group in groups)
 
 
 # --- identity --------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from matplotlib.figure import Figure
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.evidence.sources import Sources
@@ -289,6 +290,54 @@ def test_asking_a_finished_table_for_what_it_lacks(tmp_path):
         drawn(tmp_path, panel)
 
 
+def test_the_names_of_an_embedding_keep_off_its_lines(tmp_path):
+    rows = [("G", "mode", 0.0, 0.0), ("A", "mode", 9.0, 1.0), ("B", "mode", -4.0, 8.0), ("C", "mode", -3.0, -9.0)]
+    rows += [("GA", "bend", 4.0, -1.0), ("GB", "bend", -2.0, 5.0), ("GC", "bend", 0.0, -5.0)]
+    write(tmp_path, "e", "embedding", rows)
+    panel = {"kind": "embedding", "table": "e.parquet", "lines": [["G", f"G{mode}", mode] for mode in "ABC"]}
+    made, (ax,), _ = drawn(tmp_path, panel)
+    made.draw_without_rendering()
+    assert len(ax.texts) == 7
+    for text in ax.texts:
+        box = text.get_window_extent()
+        for joined in ax.lines:
+            along = np.linspace(0, 2, 400)
+            corners = ax.transData.transform(joined.get_xydata())
+            points = np.stack([np.interp(along, [0, 1, 2], corners[:, axis]) for axis in (0, 1)], axis=1)
+            assert not any(box.contains(*point) for point in points), text.get_text()
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.055, 0.3), (0.1, 2.5), (1e-5, 4.0), (0.5, 0.9), (0.02, 30)])
+def test_logarithmic_axes_have_plain_numbers(low, high):
+    ax = Figure().subplots()
+    ax.set(yscale="log", ylim=(low, high))
+    style.plain_numbers(ax.yaxis)
+    ax.figure.draw_without_rendering()
+    shown = [tick.label1.get_text() for tick in ax.yaxis.get_major_ticks() if low <= tick.get_loc() <= high]
+    assert 3 <= len(shown) <= 10 and all(low * 0.999 <= float(label) <= high * 1.001 for label in shown)
+    assert all(re.fullmatch(r"[0-9.]+", label) for label in shown)
+
+
+def test_a_broad_line_is_seen_below_one_that_coincides_with_it(tmp_path):
+    write_metrics(tmp_path, "a")
+    _, (ax,), _ = drawn(tmp_path, curve_panel(line("baseline", "a", broad=True), line("other", "a")))
+    below, above = ax.lines
+    assert below.get_linewidth() > 2 * above.get_linewidth() and below.get_zorder() <= above.get_zorder()
+
+
+def test_the_fc_stack_is_marked_where_it_begins(tmp_path):
+    labels = ["conv", "ReLU", "drop", "FC", "ReLU", "FC"]
+    rows = [(a, one, b, other, 0.5, 0.1, 3, 3, 50) for a, one in enumerate(labels) for b, other in enumerate(labels)]
+    write(tmp_path, "s", "similarity", rows)
+    shown = {"kind": "similarity_map", "table": "s.parquet", "fc_stack": True}
+    _, (whole, diagonal), _ = drawn(
+        tmp_path, shown, {"kind": "similarity_diagonal", "series": [line("one", "s")], "fc_stack": True}
+    )
+    assert {drawn.get_xdata()[0] for drawn in whole.lines if len(set(drawn.get_xdata())) == 1} == {2}
+    assert "FC stack" in texts_of(diagonal) and diagonal.patches[0].get_x() == 1.5
+    assert style.fc_stack(["conv", "FC"]) == 1 and style.fc_stack(["conv"]) is None
+
+
 # --- figures ---------------------------------------------------------------------------------------------------------
 
 
@@ -480,7 +529,7 @@ def read(tmp_path, spec):
         ),
         (spec_of(curve_panel(line("a", "x", color=1))), "panel 1 (training_curve), series, 0: Additional properties"),
         (spec_of(curve_panel(line("a", "x"), line("a", "y"))), "two series are called 'a'"),
-        (spec_of(curve_panel(line("a", "x"), metric="f1")), "'f1' is not one of"),
+        (spec_of(curve_panel(line("a", "x"), metric="width")), "'width' is not one of"),
     ],
 )
 def test_a_wrong_specification_is_told_in_a_sentence(spec, sentence, tmp_path):

@@ -10,6 +10,7 @@ import pytest
 
 from tests.shared.made_up import make_up
 from workflow_scripts.commands import panels as documentation
+from workflow_scripts.evidence.quantities import QUANTITIES
 from workflow_scripts.evidence.sources import Sources
 from workflow_scripts.planning.plan import make_plan
 from workflow_scripts.plotting import figure, table
@@ -124,6 +125,12 @@ def test_the_page_on_panels_is_made_from_the_schema_as_it_is():
     assert documentation.DOCUMENT.read_text(encoding="utf-8") == documentation.document(), (
         "run python -m workflow_scripts.commands.panels"
     )
+
+
+def test_the_schema_knows_every_quantity():
+    definitions = read_yaml(ROOT / "schemas" / "panel.schema.yaml")["$defs"]
+    by_column = definitions["paper_table"]["properties"]["columns"]["items"]["properties"]["quantity"]["enum"]
+    assert definitions["quantity"]["enum"] == list(QUANTITIES) and by_column == [*QUANTITIES, "by_row"]
 
 
 def test_every_key_of_a_panel_is_described():

@@ -448,7 +448,11 @@ def test_a_range_test_marks_its_minimum_and_a_tenth_of_it(root):
     rate, loss = np.logspace(-3, 0, 7), np.array([2.3, 2.2, 2.0, 1.5, 1.2, 1.9, 4.0])
     frame = pd.DataFrame({"step": range(1, 8), "rate": rate, "loss": loss + 0.1, "smoothed_loss": loss})
     write_table(root / "r.parquet", frame.assign(minimum=rate[4], suggestion=rate[4] / 10), "range_test")
-    (ax,), values = drawn(root, {"kind": "range_test", "table": "r.parquet"})
+    (root / "reported.csv").write_text(REPORTED + "text_range_test,cifar10,minimum,0.09,,,learning rate,A.1,\n")
+    minimum = {"file": "reported.csv", "key": ["text_range_test", "cifar10", "minimum"]}
+    (ax,), values = drawn(root, {"kind": "range_test", "table": "r.parquet", "papers_minimum": minimum})
+    marked = {line.get_label(): line.get_xdata()[0] for line in ax.lines if "paper" in line.get_label()}
+    assert marked == {"the paper's minimum: 0.09": 0.09, "a tenth of the paper's: 0.009": pytest.approx(0.009)}
     lines = {line.get_label(): line for line in ax.lines}
     assert np.array_equal(lines["moving average"].get_xydata(), values[["rate", "smoothed_loss"]])
     assert (

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workflow_scripts.base.errors import InputError
-from workflow_scripts.recipes.schedules import SCHEDULES, check, learning_rate, rates
+from workflow_scripts.recipes.schedules import SCHEDULES, check, learning_rate, rates, scaled
 
 EXAMPLES = {
     "constant": {"lr": 0.1},
@@ -174,6 +174,7 @@ def test_decays_end_at_exactly_zero(name, lr, steps_per_epoch, warmup):
 def test_rates_stay_within_bounds(name, steps_per_epoch, warmup, start):
     options = EXAMPLES[name]
     peak = options.get("lr", options.get("lr_max", 0.1))
+    warmup = max(warmup, 0.01) if name == "inverse_sqrt" else warmup
     ours = rates(
         declaration(name, warmup={"epochs": warmup, "start": start}), steps_per_epoch, int(12 * steps_per_epoch)
     )
@@ -215,8 +216,11 @@ def test_rates_change_at_epoch_boundaries_whatever_the_fraction(samples, batch):
     assert (rates(spec, samples / batch, total) == np.select([before, after], [1.0, 0.01], 0.1)).all()
 
 
-def test_a_piece_that_ends_within_an_epoch_holds_to_its_end():
-    assert rates({"name": "piecewise", "rates": [[0.5, 1.0], [2.5, 0.1]]}, 4, 12).tolist() == [1.0] * 4 + [0.1] * 8
+def test_fractions_of_epochs_count_in_updates():
+    assert rates({"name": "piecewise", "rates": [[0.5, 1.0], [2.5, 0.1]]}, 4, 12).tolist() == [1.0] * 2 + [0.1] * 10
+    assert (
+        rates({"name": "step", "lr": 1.0, "factor": 0.1, "milestones": [1.25]}, 4, 8).tolist() == [1.0] * 5 + [0.1] * 3
+    )
 
 
 def test_large_batch_warmup_goes_on_at_the_absolute_place():
@@ -242,6 +246,39 @@ def test_warmup_may_fill_the_budget():
 def test_one_rate_and_all_rates_are_the_same_numbers():
     spec = declaration("cosine_restarts", warmup={"epochs": 1.5}, per="step")
     assert [learning_rate(spec, k, 2.5, 30) for k in range(1, 31)] == rates(spec, 2.5, 30).tolist()
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_factor_is_of_every_learning_rate_and_of_nothing_else(name):
+    before = declaration(name)
+    theirs, ours = (rates(spec, 5, 5 * EPOCHS) for spec in (before, scaled(before, 0.4)))
+    np.testing.assert_allclose(ours, 0.4 * theirs, rtol=1e-9, atol=1e-15)
+
+
+def test_rates_of_a_users_schedule_are_known_by_their_annotation(tmp_path, monkeypatch):
+    (tmp_path / "annotated.py").write_text(
+        "from workflow_scripts.recipes.schedules import Rate\n"
+        "def flat(step, steps_per_epoch, total_steps, peak: Rate, lr=1.0): return peak * lr\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert scaled({"name": "annotated:flat", "peak": 0.1, "lr": 3}, 0.5) == {
+        "name": "annotated:flat", "peak": 0.05, "lr": 3,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("spec", "problem"),
+    [
+        ({"name": "knee", "lr": 1, "explore": 20}, "explore: 20 epochs"),
+        ({"name": "piecewise", "rates": [[3, 1.0]]}, "the pieces cover 3 epochs"),
+        ({"name": "step", "lr": 1, "factor": 0.1, "milestones": [50]}, "milestones: 50 is never reached"),
+        ({"name": "linear", "lr": 1, "warmup": {"epochs": 11}}, "warmup: 11 epochs do not fit"),
+        ({"name": "inverse_sqrt", "lr": 1}, "warmup: missing"),
+    ],
+)
+def test_rates_of_a_schedule_that_does_not_fit_are_refused(spec, problem):
+    with pytest.raises(InputError, match=problem):
+        rates(spec, 10, 100)
 
 
 def test_a_users_function_is_found_by_name(tmp_path, monkeypatch):

@@ -291,6 +291,7 @@ def test_sharers_fill_as_many_devices_as_they_are_told_before_others(bench, tmp_
 
 SHARING = """
 include: "rules/common.smk"
+include: "rules/resources.smk"
 
 rule all:
     input: expand("done/{n}", n=range(10))
@@ -298,7 +299,7 @@ rule all:
 rule work:
     output: touch("done/{n}")
     resources: gpu=GPU
-    shell: "compute {resources.gpu} pretend RECORD 0 GATE"
+    shell: "{LAUNCH} --gpus {resources.gpu} pretend RECORD 0 GATE"
 """
 
 
@@ -306,14 +307,17 @@ rule work:
 def test_snakemake_starts_as_many_runs_on_each_gpu_as_may_share_it(bench, tmp_path, options, expected):
     """Four runs on each of the GPUs that --resources allows; without that, all that are there."""
     root, gate = tmp_path / "checkout", tmp_path / "gate"
-    (root / "workflow_scripts").mkdir(parents=True)
+    stages = root / "workflow_scripts" / "stages"
+    stages.mkdir(parents=True)
     for part in ("rules", "schemas", "papers", "scales", "config.yaml"):
         (root / part).symlink_to(ROOT / part)
     for part in (ROOT / "workflow_scripts").iterdir():
-        (root / "workflow_scripts" / part.name).symlink_to(part)
+        if part.name != "stages":
+            (root / "workflow_scripts" / part.name).symlink_to(part)
+    (stages / "__init__.py").touch()
     text = SHARING.replace("RECORD", str(bench.record)).replace("GATE", str(gate))
     (root / "Snakefile").write_text('configfile: "config.yaml"\nfrom pathlib import Path\n' + text)
-    (root / "workflow_scripts" / "pretend.py").write_text(WORKER.replace("sys.argv[3:]", "sys.argv[3:4]"))
+    (stages / "pretend.py").write_text(WORKER.replace("sys.argv[3:]", "sys.argv[3:4]"))
     names = [f"GPU-test-{os.getpid()}-{number}" for number in range(4)]
     command = [sys.executable, "-m", "snakemake", "--cores", "10", "--snakefile", str(root / "Snakefile")]
     command += ["--directory", str(root), "--config", "training={device: cuda, runs_per_gpu: 4}"]
@@ -451,7 +455,7 @@ def test_cluster_profile_asks_for_a_device_where_the_rules_do():
     """A login node shows no GPU, so there the rules ask for none by themselves."""
     files = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
     rules = re.split(r"^rule ", files, flags=re.MULTILINE)
-    leasing = {text.split(":")[0] for text in rules if "compute {resources.gpu}" in text}
+    leasing = {text.split(":")[0] for text in rules if "{LAUNCH} --gpus {resources.gpu}" in text}
     profile = yaml.safe_load((ROOT / "profiles" / "slurm" / "config.yaml").read_text())
     assert {rule for rule, resources in profile["set-resources"].items() if "gpu" in resources} == leasing
 

@@ -77,7 +77,7 @@ curves:
 
 SCALE = {
     "about": "seconds", "data": {"digits": "birds"}, "samples_per_epoch": 40, "batch_factor": 1, "trials_at_most": 1,
-    "runs_per_job": 3, "experiments": {}, "analyses": {},
+    "runs_per_job": 3, "mem_mb": 1500, "experiments": {}, "analyses": {},
     "models": {
         "vgg16": {"name": "vgg9", "width": 0.0625, "dropout": 0.0, "smallest_side": 2},
         "student": {"width": 0.0625},

@@ -474,7 +474,7 @@ def test_only_what_is_asked_for_is_saved(tiny, tmp_path):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_it_trains_on_a_gpu_and_goes_on_there(tiny):
+def test_it_trains_on_cuda_and_goes_on_there(tiny):
     from workflow_scripts.datasets.images.arrays import load
 
     there = InMemoryData(load(tiny), "cuda")

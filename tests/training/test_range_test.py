@@ -93,7 +93,9 @@ def test_a_loss_that_is_not_finite_ends_the_sweep():
     losses = iter([3.0, 2.0, math.nan, 1.0])
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     batches = [(NOTHING, NOTHING)] * 4
-    result = range_test(model, optimizer, batches, [0.1, 0.2, 0.4, 0.8], 0.0, lambda w, _: next(losses) * w.sum())
+    result = range_test(
+        model, optimizer, batches, [0.1, 0.2, 0.4, 0.8], 0.0, lambda model, _: next(losses) * model(NOTHING).sum()
+    )
     assert (len(result.loss), result.status, result.minimum) == (3, "non-finite", 0.2)
     assert math.isnan(result.loss[-1])
 

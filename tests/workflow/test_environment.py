@@ -115,7 +115,18 @@ def test_every_import_is_a_direct_requirement():
 
 def make(*arguments: str, folder: Path = ROOT, **environment: str) -> subprocess.CompletedProcess:
     """Run make without the settings of a make that may be running these tests."""
-    ours = {"PYTHON", "VENV", "TORCH", "TORCH_CPU_INDEX", "LOCK", "CORES", "SNAKEMAKE", "PYTEST"}
+    ours = {
+        "PYTHON",
+        "VENV",
+        "TORCH",
+        "TORCH_CPU_INDEX",
+        "LOCK",
+        "CORES",
+        "SNAKEMAKE",
+        "PYTEST",
+        "WHEELHOUSE",
+        "SYSTEM_TORCH",
+    }
     outer = {"MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL"}
     inherited = {key: value for key, value in os.environ.items() if key not in ours | outer}
     command = ["make", *arguments]
@@ -149,7 +160,7 @@ def fake_python(path: Path, version: str) -> Path:
 
 
 def test_help_lists_every_target():
-    listed = re.findall(r"^  ([a-z]+) ", make().stdout, flags=re.MULTILINE)
+    listed = re.findall(r"^  ([a-z-]+) ", make().stdout, flags=re.MULTILINE)
     phony = re.search(r"^\.PHONY: (.*)", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)[1].split()
     assert sorted(listed) == sorted(phony)
 

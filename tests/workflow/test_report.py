@@ -8,7 +8,12 @@ from workflow_scripts.base.text import FIGURE_SPACE, sorted_by_numbers
 
 CURVE = {"kind": "path_metric", "metric": "loss", "split": "test", "series": [{"label": "x", "curve": "between"}]}
 RUN = {"kind": "training_curve", "metric": "accuracy", "series": [{"label": "x", "run": "first"}]}
-TABLE = {"kind": "summary", "metric": "accuracy", "statistics": ["mean"], "rows": [{"label": "First", "runs": "first"}]}
+TABLE = {
+    "kind": "summary",
+    "quantity": "accuracy",
+    "statistics": ["mean"],
+    "rows": [{"label": "First", "runs": "first"}],
+}
 
 
 def artifact(number, section, panel):

@@ -10,10 +10,13 @@ import yaml
 
 from tests.shared.browser import chromium, needs_chromium
 from tests.shared.checkout import ROOT, snakemake
+from tests.shared.declarations import Declarations
 from workflow_scripts.bookkeeping import archive
+from workflow_scripts.commands.verdicts import table
 from workflow_scripts.evidence import provenance
 from workflow_scripts.evidence.tables import read_table, write_table
 from workflow_scripts.planning.plan import make_plan
+from workflow_scripts.publishing import claims
 from workflow_scripts.recipes.schema import read_yaml
 
 # A paper of two figures and a table: one figure has its run, the other has not, the table has both.
@@ -85,7 +88,7 @@ claims:
       threshold: 0
 """
 SCALE = {"about": "for this test", "data": {}, "samples_per_epoch": 40, "batch_factor": 1, "trials_at_most": None,
-         "runs_per_job": 1, "models": {}, "experiments": {}, "analyses": {}}  # fmt: skip
+         "runs_per_job": 1, "mem_mb": 1500, "models": {}, "experiments": {}, "analyses": {}}  # fmt: skip
 REPORTED = "id,row,column,value,std,n,unit,source,note\ntable_1,here,accuracy,90.50,0.10,2,percent,table 1,\n"
 
 
@@ -157,6 +160,16 @@ def test_everything_is_drawn_and_judged_without_training(checkout, site):
     assert drawn["value"].tolist() == [71.0, 91.0]
     verdicts = read_table(results / "tiny" / "verdicts.parquet", "verdicts").frame.set_index("claim")["verdict"]
     assert verdicts["two/here_is_good"] == "supported" and verdicts["two/gone_is_better"] == "not run"
+
+
+def test_verdicts_are_printed_as_markdown(checkout, site, monkeypatch):
+    monkeypatch.chdir(checkout)
+    config = read_yaml(checkout / "config.yaml")
+    plan = make_plan(config, checkout)
+    printed = table(claims.read(plan, plan.paths.verdicts("tiny"))).splitlines()
+    assert printed[0] == "**two**: 1 supported, 1 not run"
+    rows = [line for line in printed if line.startswith("| The run is better than a coin.")]
+    assert len(rows) == 1 and " supported " in rows[0] and rows[0].count("|") == printed[2].count("|")
 
 
 def test_sphinx_has_nothing_to_complain_of(checkout, site):
@@ -252,3 +265,15 @@ def test_light_and_dark(site, browser):
         style += "return [style('body').backgroundColor, style('.verdict').color]"
         seen[mode] = browser.execute_script(style)
     assert seen["light"][0] != seen["dark"][0] and seen["light"][1] != seen["dark"][1]
+
+
+def test_data_that_has_to_be_named_keeps_nothing_else_from_the_site(tmp_path):
+    """At the papers' scale the site needs everything that does not rest on ImageNet, unless that is named."""
+    declared = Declarations(tmp_path)
+    papers = {"papers": ["iyer2020"]}
+    assert "imagenet" in declared.plan("paper", **papers).not_named()
+    assert not declared.plan("demo", **papers).not_named()
+    named = {"data": {"folder": "data", "sources": {"imagenet": str(tmp_path)}}}
+    assert "imagenet" not in declared.plan("paper", **papers, **named).not_named()
+    wanted = snakemake("-n", "site", "--config", "scale=paper", directory=tmp_path).stdout
+    assert "imagenet" not in wanted and "site" in wanted

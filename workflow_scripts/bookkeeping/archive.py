@@ -13,6 +13,7 @@ from pathlib import Path
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import whole_file, write_text
+from workflow_scripts.base.stage import Cost
 from workflow_scripts.datasets.description import digests, sha256
 from workflow_scripts.evidence.tables import read_facts, read_table
 from workflow_scripts.planning.paths import Paths
@@ -199,10 +200,13 @@ def _entry(table: Wanted, source: Path, results: Path, digest: str) -> dict:
 
 
 def _seconds(table: Wanted, made: Mapping, results: Path) -> float | None:
-    """How long it took: a training says so itself, an analysis was timed by the workflow."""
+    """How long it took: a training says so itself, of an analysis its log does."""
     if "seconds" in made:
         return round(made["seconds"], 1)
-    timed = results / "logs" / table.kind / f"{table.id}.benchmark.tsv"
+    logs = results / "logs" / table.kind
+    if (cost := Cost.read(logs / f"{table.id}.log")) is not None:
+        return round(cost.seconds, 1)
+    timed = logs / f"{table.id}.benchmark.tsv"  # of results of older commits
     if not timed.exists():
         return None
     with timed.open(encoding="utf-8", newline="") as file:

@@ -4,6 +4,7 @@ A result's path holds the fingerprint of its recipe, and the recipe the number o
 that a declaration asks for is as good as a new one, whichever commit made it; one that none asks for is stale.
 """
 
+import functools
 import json
 import re
 import shutil
@@ -24,6 +25,7 @@ from workflow_scripts.runtime.store import Store, digest
 
 ENGINES = {"run": engine.TRAINING} | {kind: getattr(engine, kind.upper()) for kind in RESOLVE}
 COMMIT = re.compile(r"commit ([0-9a-f]{40})")  # as a notebook tells it
+UNSEEN = object()  # stands for the checksum of a file that is not here
 CURRENT, REUSED, OUTDATED, STALE, UNKNOWN = "current", "reused", "outdated", "stale", "unknown"
 
 
@@ -99,12 +101,15 @@ class Inventory:
     def _work(self) -> Iterator[Item]:
         """Of runs by their own identity; of curves and measurements by what the files that are here give."""
         wanted = _by_id((plan, id, run.names) for plan in self.plans for id, run in plan.runs.items())
-        wanted |= _by_id(
-            (plan, id, [f"{each.kind} {each.name}"])
+        asked = [
+            (plan, f"{each.kind} {each.name}", identity)
             for plan in self.plans
             for each in plan.analyses.values()
-            for id in self._works_of(each)
-        )
+            for identity in self._works_of(each)
+        ]
+        complete = [each for each in asked if not _has_unknown(each[2])]
+        wanted |= _by_id((plan, fingerprint(identity), [name]) for plan, name, identity in complete)
+        incomplete = [each for each in asked if _has_unknown(each[2])]
         for folder in _folders(self.paths.results / "store" / "*"):
             item = Item("work", folder, wanted.get(folder.name, []))
             try:
@@ -116,30 +121,55 @@ class Inventory:
             if item.names:
                 finished = (folder / "finished.json").exists() or item.recipe["kind"] == "curve"
                 item.state, item.why = CURRENT, "" if finished else "goes on from its snapshot"
+            elif maybe := [(plan, name) for plan, name, asked in incomplete if self._may_be(asked, identity)]:
+                plan, name = maybe[0]
+                _unknown(
+                    item, f"may be of {plan.scale.name}: {name}, whose data or checkpoints are not here to compare"
+                )
             yield item
 
-    def _works_of(self, analysis) -> list[str]:
+    def _works_of(self, analysis) -> list[dict]:
+        """The identities of an analysis' work, with UNSEEN for checksums of what is not here."""
         recipe = analysis.recipe
         if analysis.kind == "curve":
             ends = [self._digest(recipe[key]) for key in ("start", "end")]
             described = self.paths.dataset(recipe["data"])
-            if None in ends or not described.exists():
-                return []
-            return [fingerprint(curve_training(recipe, ends, digests(described.parent)))]
+            images = digests(described.parent) if described.exists() else UNSEEN
+            return [curve_training(recipe, ends, images)]
         if analysis.kind in OF_TRIALS:
-            measured = [self._digest(trial) for trial in recipe["runs"]]
-            return [fingerprint(measurement(analysis.kind, recipe, digest)) for digest in measured if digest]
+            return [measurement(analysis.kind, recipe, self._digest(trial)) for trial in recipe["runs"]]
         return []
 
-    def _digest(self, end: dict) -> str | None:
-        """SHA-256 of the checkpoint {run, at}, or None where it is not here."""
+    def _digest(self, end: dict) -> object:
+        """SHA-256 of the checkpoint {run, at}, or UNSEEN where it is not here."""
         folders = self.paths.checkpoints(end["run"]), self.paths.results / "store" / end["run"] / "checkpoints"
         for path in (folder / f"{end['at']}.safetensors" for folder in folders):
-            if path not in self._digests and path.exists():
-                self._digests[path] = digest(path)
-            if path in self._digests:
-                return self._digests[path]
-        return None
+            if path.exists():
+                return self._digest_of(path)
+        return UNSEEN
+
+    def _digest_of(self, path: Path) -> str:
+        if path not in self._digests:
+            self._digests[path] = digest(path)
+        return self._digests[path]
+
+    def _may_be(self, asked: object, found: object) -> bool:
+        """Whether work that was found is what is asked for, as far as one can see.
+
+        A checkpoint that is not here can be none of those that are: no two runs end alike.
+        """
+        if asked is UNSEEN:
+            return not isinstance(found, str) or found not in self._present
+        if isinstance(asked, dict) and isinstance(found, dict):
+            return asked.keys() == found.keys() and all(self._may_be(asked[key], found[key]) for key in asked)
+        if isinstance(asked, list | tuple) and isinstance(found, list):
+            return len(asked) == len(found) and all(map(self._may_be, asked, found))
+        return canonical(asked) == canonical(found)
+
+    @functools.cached_property
+    def _present(self) -> set[str]:
+        """SHA-256 of all checkpoints of runs that are here."""
+        return {self._digest_of(path) for path in self.paths.run("*").parent.glob("*/checkpoints/*.safetensors")}
 
     def _artifacts(self, results: Path) -> Iterator[Item]:
         declared = {
@@ -207,6 +237,15 @@ def _by_id(asked: Iterable[tuple[Plan, str, list[str]]]) -> dict[str, list[str]]
     for plan, id, names in asked:
         found.setdefault(id, []).extend(f"{plan.scale.name}: {name}" for name in names)
     return found
+
+
+def _has_unknown(identity: object) -> bool:
+    """Whether a part of an identity cannot be seen here."""
+    if isinstance(identity, dict):
+        return any(map(_has_unknown, identity.values()))
+    if isinstance(identity, list | tuple):
+        return any(map(_has_unknown, identity))
+    return identity is UNSEEN
 
 
 def _folders(pattern: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 import functools
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import torch
@@ -10,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from workflow_scripts import models
 from workflow_scripts.base.errors import InputError
+from workflow_scripts.datasets.text.settings import FORMS
 from workflow_scripts.planning.analyses import Analysis
 from workflow_scripts.planning.plan import Plan
 from workflow_scripts.planning.runs import Run
@@ -17,6 +19,7 @@ from workflow_scripts.recipes.canonical import canonical
 
 BACKWARD = 2  # a backward pass costs two forward passes
 BYTES = 4  # of a weight
+LENGTH = 30  # tokens of a sentence, for the operations of attention
 LANCZOS_STEPS = 10  # of a Fisher score, measured; at most max_iterations of them
 
 
@@ -73,7 +76,12 @@ class Operations:
             self._need(needed, found)
 
     def training(self, recipe: dict, checkpoints: int = 0) -> Work:
-        """A training, with its evaluations, a distilled teacher's forward passes and its checkpoints."""
+        """A training, with its evaluations, a distilled teacher's forward passes and its checkpoints.
+
+        Of text, an "image" is a place of a batch: a token of the longer side, padding included.
+        """
+        if "task" in recipe:
+            return self._training_on_text(recipe, checkpoints)
         forward, weights = self._network(recipe["model"], recipe["data"])
         images = recipe["epochs"] * recipe["samples_per_epoch"]
         operations = images * forward * (1 + BACKWARD)
@@ -84,9 +92,20 @@ class Operations:
         network = Network(canonical(recipe["model"]), recipe["data"])
         return Work("train", network, operations, kept * weights * BYTES, images)
 
+    def _training_on_text(self, recipe: dict, checkpoints: int) -> Work:
+        forward, weights = self._network(recipe["model"], recipe["data"])
+        copies = 2 if recipe["cutoff"] else 1
+        places = recipe["epochs"] * recipe["updates_per_epoch"] * recipe["batch_tokens"]
+        kept = checkpoints + 3  # the snapshot has weights and two moments
+        network = Network(canonical(recipe["model"]), recipe["data"])
+        operations = copies * places * forward * (1 + BACKWARD)
+        return Work("train", network, operations, kept * weights * BYTES, places)
+
     def analysis(self, analysis: Analysis) -> Work:
         """A curve's training and evaluation, a plane's evaluation, a comparison of layers, a measure of minima."""
         recipe, info = analysis.recipe, self._info(analysis.data)
+        if info.form in FORMS:  # a small part of what its trainings take
+            return Work(analysis.kind)
         limit = recipe.get("images")
         everything = sum(size if limit is None else min(limit, size) for size in (info.train, info.test))
         if "model" in recipe:
@@ -127,7 +146,27 @@ class Operations:
         return self.plan.scale.info(data)
 
     def _network(self, model: dict, data: str) -> tuple[float, int]:
-        return count(canonical(model), self._info(data))
+        info = self._info(data)
+        if info.form in FORMS:
+            return count_text(canonical(model), info.merges)
+        return count(canonical(model), info)
+
+
+@functools.cache
+def count_text(model: str, vocabulary: int) -> tuple[float, int]:
+    """Operations of a forward pass of a place of a batch, and the number of parameters, of a translation network.
+
+    Parameters
+    ----------
+    vocabulary : tokens of each side; before the text is prepared about as many as there are merges.
+    """
+    info = SimpleNamespace(vocabulary={"source": vocabulary, "target": vocabulary})
+    with torch.device("meta"):
+        network = models.build(yaml.safe_load(model), info).eval()
+        tokens = torch.ones(1, LENGTH, dtype=torch.int64)
+    with FlopCounterMode(display=False) as counter:
+        network(tokens, tokens)
+    return counter.get_total_flops() / LENGTH, sum(parameter.numel() for parameter in network.parameters())
 
 
 @functools.cache

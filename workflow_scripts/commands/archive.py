@@ -15,7 +15,7 @@ from workflow_scripts.base.arguments import add_config, changes
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.stage import run
 from workflow_scripts.bookkeeping import archive
-from workflow_scripts.planning.declarations import read_config
+from workflow_scripts.planning.configuration import read_config
 from workflow_scripts.planning.plan import make_plan
 
 ROOT = Path(__file__).parents[2]

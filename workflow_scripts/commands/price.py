@@ -21,7 +21,7 @@ from workflow_scripts.bookkeeping.differences import nearest
 from workflow_scripts.bookkeeping.inventory import STALE, Inventory, all_plans
 from workflow_scripts.bookkeeping.operations import Operations, Work
 from workflow_scripts.bookkeeping.rates import ASSUMED, Rates, short
-from workflow_scripts.planning.declarations import read_config
+from workflow_scripts.planning.configuration import read_config
 from workflow_scripts.planning.plan import Plan, make_plan
 from workflow_scripts.runtime.store import Store
 from workflow_scripts.training.job import Job, epochs_left

@@ -18,7 +18,7 @@ from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.stage import run
 from workflow_scripts.bookkeeping.inventory import OUTDATED, REUSED, STALE, UNKNOWN, Inventory, Item, all_plans, remove
 from workflow_scripts.evidence import provenance
-from workflow_scripts.planning.declarations import read_config
+from workflow_scripts.planning.configuration import read_config
 
 ROOT = Path(__file__).parents[2]
 

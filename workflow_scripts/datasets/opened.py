@@ -1,12 +1,14 @@
 """A prepared data set on a device: what trainings and analyses ask of it, and the way to one."""
 
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from workflow_scripts.datasets.description import is_text, read_fields
 from workflow_scripts.datasets.images.arrays import PreparedInfo, load, read_description
 from workflow_scripts.datasets.sampling import WHOLE, Share
 
@@ -49,13 +51,25 @@ class TrainingData(Protocol):
         """
 
 
-def open_data(folder: str | Path, device: torch.device, workers: int = 0) -> TrainingData:
-    """A prepared data set: arrays in the device's memory, or pictures that `workers` processes decode.
+# Module and class of each form of text.
+TEXT_FORMS = {
+    "parallel": ("parallel_text", "ParallelText"),
+    "questions": ("questions", "QuestionText"),
+    "documents": ("documents", "DocumentText"),
+}
+
+
+def open_data(folder: str | Path, device: torch.device, workers: int = 0) -> Any:
+    """A prepared data set: images as `TrainingData`, of which `workers` processes decode pictures; or one of the forms
+    of text, whose batches are put on the device.
 
     Raises
     ------
     InputError : the folder is no prepared data set, or does not fit into the device's memory.
     """
+    if is_text(Path(folder)):
+        module, name = TEXT_FORMS[read_fields(Path(folder))["form"]]
+        return getattr(importlib.import_module(f"workflow_scripts.datasets.text.{module}"), name)(folder, device)
     if read_description(Path(folder)).form == "pictures":
         from workflow_scripts.datasets.images.streamed import (
             StreamedData,  # brings torchvision, which arrays do not need

@@ -48,6 +48,9 @@ INFO: dict[str, DatasetInfo] = {
     ]
 }
 
+# What no publisher gives without being asked: these have to be named in config.yaml's data.sources.
+TO_BE_NAMED = frozenset({"imagenet", "wikipedia", "bert_base"})
+
 
 def info_of_arrays(folder: str | Path, name: str | None = None) -> DatasetInfo:
     """Read the info of a user's own arrays from their headers, labels and optional `dataset.yaml`.

@@ -40,8 +40,11 @@ QUANTITIES = {
     "train_loss": _of_metric("loss", "train"),
     "sharpness": Quantity("Sharpness (%)", "min", "sharpness", "sharpness"),
     "fisher_score": Quantity("Fisher score", "min", "fisher", "fisher_score", decimals=3),
-    "bleu": Quantity(METRICS["bleu"].on("test"), METRICS["bleu"].direction),
-    "f1": Quantity(METRICS["f1"].title, METRICS["f1"].direction),
+    "train_perplexity": _of_metric("perplexity", "train"),
+    "validation_perplexity": _of_metric("perplexity", "validation"),
+    "bleu": Quantity(METRICS["bleu"].on("test"), METRICS["bleu"].direction, "translation", "bleu"),
+    "exact_match": Quantity(METRICS["exact_match"].title, METRICS["exact_match"].direction, "answers", "exact_match"),
+    "f1": Quantity(METRICS["f1"].title, METRICS["f1"].direction, "answers", "f1"),
 }
 
 

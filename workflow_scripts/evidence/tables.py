@@ -170,6 +170,27 @@ KINDS: dict[str, Kind] = {
             "residual": Column("real", "|F v - score v| / score of the unit eigenvector v"),
         },
     ),
+    "translation": Kind(
+        "how well a training translates",
+        ("run",),
+        {
+            "run": RUN,
+            "bleu": Column("real", "corpus BLEU of the translations' words, 0 to 100"),
+            "sentences": Column("integer", "that were translated"),
+            "length_ratio": Column("real", "words of the translations over those of the references"),
+            "signature": Column("text", "sacrebleu's, which says how BLEU was computed"),
+        },
+    ),
+    "answers": Kind(
+        "how well a training answers questions",
+        ("run",),
+        {
+            "run": RUN,
+            "exact_match": Column("real", "share of the answers that are one of the given ones, in percent"),
+            "f1": Column("real", "mean overlap of words with the nearest given answer, in percent"),
+            "questions": Column("integer", "that were answered"),
+        },
+    ),
     "range_test": Kind(
         "an update of a learning-rate range test",
         ("step",),

@@ -10,8 +10,8 @@ def differences(sources: Sources) -> str:
     """A sentence on the data, networks, batches, rates and trials behind an artifact; empty where they are the paper's.
 
     What was trained is read from the runs' own tables. `sources.runs` has of each run {"table", "setting", "declared"}:
-    where its metrics are, which setting it is a trial of, and what the paper says of it (data, model, batch_size,
-    schedule, and trials, as many as the artifact shows of the setting).
+    where its metrics are, which setting it is a trial of, and what the paper says of it (data, model, batch_size or
+    batch_tokens, schedule, and trials, as many as the artifact shows of the setting).
     """
     pairs: dict[str, dict[tuple[str, str], None]] = {"": {}, "batch": {}, "rate": {}}
     trials: dict[str, list[str]] = {}
@@ -22,7 +22,7 @@ def differences(sources: Sources) -> str:
         trials.setdefault(described["setting"], []).append(run)
         pairs[""][recipe["data"], declared["data"]] = None
         pairs[""][_network(recipe["model"]), _network(declared["model"])] = None
-        pairs["batch"][f"{recipe['batch_size']:,}", f"{declared['batch_size']:,}"] = None
+        pairs["batch"][_batch(recipe), _batch(declared)] = None
         pairs["rate"][_rate(recipe["schedule"]), _rate(declared["schedule"])] = None
     parts = [f"{what} {shown}".strip() for what, found in pairs.items() for shown in _for(found)]
     counts = {(len(runs), sources.runs[runs[0]]["declared"]["trials"]) for runs in trials.values()}
@@ -36,9 +36,15 @@ def _for(pairs: Iterable[tuple[str, str]]) -> list[str]:
     return [", ".join(different)] if different else []
 
 
+def _batch(settings: Mapping[str, Any]) -> str:
+    """The size of a batch, of text in tokens where it is told so."""
+    return f"{settings['batch_tokens']:,} tokens" if "batch_tokens" in settings else f"{settings['batch_size']:,}"
+
+
 def _rate(schedule: Mapping[str, Any]) -> str:
     """The highest learning rate of a schedule; of a custom one that has no `lr`, its name."""
-    rates = [rate for _, rate in schedule.get("rates", [])] or [
+    parts = [_rate(part) for _, part in schedule.get("phases", [])]
+    rates = [float(part) for part in parts] + [rate for _, rate in schedule.get("rates", [])] or [
         schedule[key] for key in ("lr", "lr_max") if key in schedule
     ]
     return f"{max(rates):g}" if rates else schedule["name"]

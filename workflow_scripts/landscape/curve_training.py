@@ -14,6 +14,7 @@ from workflow_scripts.datasets.sampling import generator
 from workflow_scripts.landscape.curves import CURVES, coefficients, point, straight
 from workflow_scripts.landscape.flat import FlatModel
 from workflow_scripts.recipes.schedules import learning_rate
+from workflow_scripts.runtime.graphs import Replayed
 
 
 @dataclass(frozen=True)
@@ -133,10 +134,16 @@ def train_curve(
         saved = {epoch: earlier.to(bends) for epoch, earlier in state.saved.items()}
         state = CurveState(state.epoch, bends, state.momentum.to(bends, copy=True), saved, state.diverged)
     flat.model.train()
+    replayed = Replayed()
+
+    def gradients(images: Tensor, labels: Tensor) -> Tensor:
+        (loss,) = replayed(lambda *batch: (point_gradient(flat, *batch, autocast),), flat.model, (images, labels))
+        return loss
+
     while state.epoch < recipe.epochs and not state.diverged:
         state.epoch += 1
         images = batches(state.epoch)
-        loss = train_epoch(flat, control_points, state.momentum, images, recipe, seed, state.epoch, autocast)
+        loss = train_epoch(flat, control_points, state.momentum, images, recipe, seed, state.epoch, gradients)
         state.diverged = not (math.isfinite(loss) and bool(bends.isfinite().all()))
         if state.epoch in save_epochs and not state.diverged:
             state.saved[state.epoch] = bends.clone()
@@ -153,14 +160,17 @@ def train_epoch(
     recipe: CurveRecipe,
     seed: int,
     epoch: int,
-    autocast: torch.dtype | None,
+    gradients: Callable[[Tensor, Tensor], Tensor],
 ) -> float:
-    """One epoch, with one t ~ U[0, 1] for each minibatch; the mean loss in nats, without L2."""
+    """One epoch, with one t ~ U[0, 1] for each minibatch; the mean loss in nats, without L2.
+
+    gradients : `point_gradient` of a minibatch.
+    """
     torch.manual_seed(generator(seed, "dropout", epoch).initial_seed())
     loss_sum = torch.zeros((), dtype=torch.float64, device=flat.weights.device)
     count = 0
     for t, (images, labels) in zip(uniforms(generator(seed, "curve", epoch)), batches, strict=False):
-        loss = step(flat, control_points, momentum, images, labels, t, recipe, recipe.rate(epoch), autocast)
+        loss = step(flat, control_points, momentum, images, labels, t, recipe, recipe.rate(epoch), gradients)
         loss_sum += loss * len(labels)
         count += len(labels)
     if not count:
@@ -185,7 +195,7 @@ def step(
     t: float,
     recipe: CurveRecipe,
     rate: float,
-    autocast: torch.dtype | None = None,
+    gradients: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Tensor:
     """One step of SGD with momentum on the bends, in place; the loss at phi(t) without L2, a scalar on the device.
 
@@ -193,14 +203,20 @@ def step(
     the bend (Garipov's `l2_regularizer`).
     """
     point(control_points, t, recipe.kind, out=flat.weights)
-    flat.gradient.zero_()
-    with torch.autocast(flat.weights.device.type, dtype=autocast, enabled=autocast is not None):
-        logits = flat(images)
-    loss = F.cross_entropy(logits.to(flat.weights.dtype), labels)
-    loss.backward()
+    loss = gradients(images, labels) if gradients else point_gradient(flat, images, labels)
     flat.gradient.add_(flat.weights, alpha=recipe.weight_decay)
     shares = coefficients(recipe.kind, t, len(control_points))[1:-1]
     for bend, velocity, share in zip(control_points[1:-1], momentum, shares, strict=True):
         velocity.mul_(recipe.momentum).add_(flat.gradient, alpha=float(share))
         bend.sub_(velocity, alpha=rate)
+    return loss
+
+
+def point_gradient(flat: FlatModel, images: Tensor, labels: Tensor, autocast: torch.dtype | None = None) -> Tensor:
+    """Fill `flat.gradient` at the present point; the minibatch's mean loss, a scalar on the device."""
+    flat.gradient.zero_()
+    with torch.autocast(flat.weights.device.type, dtype=autocast, enabled=autocast is not None):
+        logits = flat(images)
+    loss = F.cross_entropy(logits.to(flat.weights.dtype), labels)
+    loss.backward()
     return loss.detach()

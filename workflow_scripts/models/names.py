@@ -134,7 +134,7 @@ def options(name: str) -> dict[str, Option | Choice]:
     """
     if isinstance(name, str) and is_own(name):
         return {}
-    if name not in NAMES and name not in LANGUAGE:
+    if not isinstance(name, str) or name not in (*NAMES, *LANGUAGE):
         raise InputError(
             f"there is no model {name!r}; choose one of {', '.join([*NAMES, *LANGUAGE])}, or give your own as "
             '"package.module:function"'

@@ -1,8 +1,10 @@
 """From artifact declarations to the specification that a notebook draws: references become paths of tidy tables."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from workflow_scripts.models import names as model_names
 from workflow_scripts.planning.analyses import AnalysisResolver
 from workflow_scripts.planning.analysis import Analysis, short
 from workflow_scripts.planning.declarations import PaperDeclaration
@@ -75,8 +77,12 @@ class ArtifactResolver:
 
     def _described(self, run: Run) -> dict:
         """Where the metrics of a run are, and what the paper says of it: what was trained may differ from that."""
-        declared = {key: run.declared[key] for key in ("data", "batch_size", "schedule")}
-        declared |= {"model": as_spec(run.declared["model"]), "trials": self._shown.get(run.setting, 1)}
+        batch = "batch_tokens" if "batch_tokens" in run.recipe else "batch_size"
+        declared = {key: run.declared[key] for key in ("data", batch, "schedule")}
+        declared |= {
+            "model": model_names.check(as_spec(run.declared["model"])),
+            "trials": self._shown.get(run.setting, 1),
+        }
         return {"table": str(self.paths.metrics(run.id)), "setting": run.setting, "declared": declared}
 
     def _mark(self, scale: str) -> str:
@@ -130,12 +136,14 @@ class ArtifactResolver:
         return self.paths.tables(kind, analysis.id)
 
     def _measured(self, kind: str, name: str, trials: int | None, where: str, analyses: dict) -> dict:
-        """The table of an analysis that measures trials, and the first `trials` of its runs."""
+        """The table of an analysis that measures trials, and the first `trials` of its runs; of name/2 the second."""
+        name, _, trial = name.partition("/")
         table = self._tables(kind, name, where, analyses)["table"]
         analysis = self.analyses.find(kind, name, where)
+        measured = slice(int(trial) - 1, int(trial)) if trial else slice(trials)
         self._show(analysis.runs if analysis else [], trials)
         runs = [end["run"] for end in analysis.recipe["runs"]] if analysis else [UNKNOWN]
-        return {"table": table, "runs": runs[:trials]}
+        return {"table": table, "runs": runs[measured]}
 
     def _paper_file(self, name: str) -> str:
         return os.path.relpath(self.paper.folder / name)
@@ -154,6 +162,8 @@ class ArtifactResolver:
             for number, panel in enumerate(spec.get("panels", []), 1)
             for problem in panels.problems(panel, number)
         ]
+        printed = [panel["papers_minimum"]["key"] for panel in spec.get("panels", []) if "papers_minimum" in panel]
+        found += self._keys_not_printed(printed)
         if "table" in spec:
             spec["reported"] = self._paper_file("reported.csv")
             table = spec["table"]
@@ -164,10 +174,7 @@ class ArtifactResolver:
         """Reported values that a table names and the paper does not print."""
         printed = self.paper.reported
         if table["kind"] != "paper_table":
-            keys = [key for row in table["rows"] for key in row.get("reported", {}).values()]
-            return [
-                f"reported.csv has no id, row and column {', '.join(key)}" for key in keys if tuple(key) not in printed
-            ]
+            return self._keys_not_printed(key for row in table["rows"] for key in row.get("reported", {}).values())
         id = table["reported"]
         known = {
             "row": {row for name, row, _ in printed if name == id},
@@ -179,4 +186,11 @@ class ArtifactResolver:
             f"reported.csv has no {what} {key!r} of {id!r}; it has {', '.join(sorted(known[what])) or 'nothing'}"
             for what, key in asked
             if key not in known[what]
+        ]
+
+    def _keys_not_printed(self, keys: Iterable[list[str]]) -> list[str]:
+        return [
+            f"reported.csv has no id, row and column {', '.join(key)}"
+            for key in keys
+            if tuple(key) not in self.paper.reported
         ]

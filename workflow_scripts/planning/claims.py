@@ -116,7 +116,8 @@ class ClaimResolver:
             if kind in operand:
                 table, measured = self._table(kind, operand[kind], where, analyses)
                 trials = [end["run"] for end in measured.recipe["runs"]] if measured else [UNKNOWN]
-                return {"quantity": _quantity_of(kind), kind: {"table": table, "runs": trials[: operand.get("trials")]}}
+                quantity = operand.get("quantity") or _quantity_of(kind)
+                return {"quantity": quantity, kind: {"table": table, "runs": trials[: operand.get("trials")]}}
         if "runs" in operand:
             return self._trials(operand, where, runs)
         if "curve" in operand:

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workflow_scripts.base.errors import InputError
-from workflow_scripts.recipes.merge import merge
-from workflow_scripts.recipes.schema import problems, read_yaml
+from workflow_scripts.planning.configuration import complete
+from workflow_scripts.recipes.schema import problems, read_yaml, whole_numbers
 
 PAPER_FILES = ("paper", "runs", "analyses", "artifacts")
 OPTIONAL_FILES = ("claims",)
+COUNTING_FILES = ("runs", "analyses")
 
 
 @dataclass(frozen=True)
@@ -53,14 +54,17 @@ def read(config: dict, root: Path) -> Declarations:
     InputError : with every problem that the schemas find, told together.
     """
     root = Path(root)
+    config = complete(config, root)
     found = problems(config, "config", "config.yaml", root)
     if found:
         raise InputError.together("The configuration cannot be used", found)
     scale_file = root / "scales" / f"{config['scale']}.yaml"
-    if not scale_file.exists():
-        known = ", ".join(sorted(path.stem for path in (root / "scales").glob("*.yaml")))
-        raise InputError(f"config.yaml: scale is {config['scale']!r}; allowed are the files of scales/: {known}")
-    scale = read_yaml(scale_file)
+    known = sorted(path.stem for path in (root / "scales").glob("*.yaml"))
+    if config["scale"] not in known:
+        raise InputError(
+            f"config.yaml: scale is {config['scale']!r}; allowed are the files of scales/: {', '.join(known)}"
+        )
+    scale = whole_numbers(read_yaml(scale_file))
     found += problems(scale, "scale", f"scales/{scale_file.name}", root)
     papers = []
     for name in config["papers"]:
@@ -74,26 +78,15 @@ def read(config: dict, root: Path) -> Declarations:
     return Declarations(root, config, scale, tuple(papers))
 
 
-def read_config(root: Path, changes: dict) -> dict:
-    """config.yaml with changes; of a section they replace the keys that they name."""
-    return merge(read_yaml(root / "config.yaml"), changes)
-
-
-def with_numbers(section: object) -> object:
-    """A section of the configuration with whole numbers that were given as words turned into numbers."""
-    if isinstance(section, dict):
-        return {key: with_numbers(value) for key, value in section.items()}
-    return int(section) if isinstance(section, str) and section.isdecimal() else section
-
-
 def _read_paper(root: Path, name: str) -> tuple[dict, list[str]]:
     folder = root / "papers" / name
-    if not folder.is_dir():
-        known = ", ".join(sorted(path.name for path in (root / "papers").iterdir() if path.is_dir()))
-        raise InputError(f"config.yaml: papers names {name!r}; allowed are the folders of papers/: {known}")
+    known = sorted(path.name for path in (root / "papers").iterdir() if path.is_dir())
+    if name not in known:
+        raise InputError(f"config.yaml: papers names {name!r}; allowed are the folders of papers/: {', '.join(known)}")
     documents = {kind: read_yaml(folder / f"{kind}.yaml") for kind in PAPER_FILES}
     optional = {kind: folder / f"{kind}.yaml" for kind in OPTIONAL_FILES}
     documents |= {kind: read_yaml(path) for kind, path in optional.items() if path.exists()}
+    documents |= {kind: whole_numbers(documents[kind]) for kind in COUNTING_FILES}
     found = []
     for kind, document in documents.items():
         found += problems(document, kind, f"papers/{name}/{kind}.yaml", root)

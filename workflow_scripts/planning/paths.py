@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+RUN_GROUPS = "run_groups"  # a folder of the results
+
 
 @dataclass(frozen=True)
 class Paths:
@@ -34,9 +36,9 @@ class Paths:
     def checkpoints(self, id: str) -> Path:
         return self.run(id) / "checkpoints"
 
-    def packs(self, scale: str) -> Path:
+    def run_groups(self, scale: str) -> Path:
         """The file that says which runs may be trained in one process."""
-        return self.results / "packs" / f"{scale}.json"
+        return self.results / RUN_GROUPS / f"{scale}.json"
 
     def analysis(self, kind: str, id: str) -> Path:
         return self.results / kind / id

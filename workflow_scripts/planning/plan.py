@@ -6,7 +6,7 @@ from pathlib import Path
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.images.pictures import info_of_pictures, is_picture_folder
-from workflow_scripts.datasets.registry import INFO, DatasetInfo, info_of_arrays
+from workflow_scripts.datasets.registry import INFO, TO_BE_NAMED, DatasetInfo, info_of_arrays
 from workflow_scripts.datasets.text.corpora import source_files
 from workflow_scripts.datasets.text.settings import TEXT, TextInfo, is_checkpoint_folder, is_text_folder, own_text
 from workflow_scripts.planning import declarations
@@ -35,10 +35,19 @@ class Plan:
     claims: dict[str, Claim]
     titles: dict[str, str]
 
-    def packs(self) -> list[list[str]]:
+    def not_named(self) -> set[str]:
+        """Data sets that cannot be had: they, or the word pieces of a text, have to be named and are not."""
+        missing = TO_BE_NAMED - self.config["data"]["sources"].keys()
+        used = {run.recipe["data"] for run in self.runs.values()} | {each.data for each in self.analyses.values()}
+        return {
+            name for name in used
+            if {name.partition("-")[0], getattr(self.scale.info(name), "vocabulary", "")} & missing
+        }  # fmt: skip
+
+    def run_groups(self) -> list[list[str]]:
         """Runs that a process may train one after the other, once it has paid for its start and its import of torch.
 
-        A pack holds at most `runs_per_job` runs of one experiment, one data set and one teacher or none, so never a
+        A group holds at most `runs_per_job` runs of one experiment, one data set and one teacher or none, so never a
         student together with its teacher.
         """
         size = self.scale.declared["runs_per_job"]
@@ -95,6 +104,7 @@ def make_plan(config: dict, root: Path) -> Plan:
     InputError : with all problems of the declarations told together.
     """
     declared = declarations.read(config, root)
+    config = declared.config
     data_sets, problems = own_data(config["data"]["sources"])
     sources = config["data"]["sources"]
     folders = frozenset(name for name, folder in sources.items() if is_checkpoint_folder(Path(folder)))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.models import names as model_names
 from workflow_scripts.planning.declarations import PaperDeclaration
-from workflow_scripts.planning.scaling import Scale, in_epochs, scaled_rates, steps_per_epoch
+from workflow_scripts.planning.scaling import Scale, in_epochs, steps_per_epoch
 from workflow_scripts.planning.text_runs import text_recipe
 from workflow_scripts.recipes import engine, schedules
 from workflow_scripts.recipes.canonical import fingerprint
@@ -192,7 +192,7 @@ class RunResolver:
                 f"{where}: a batch of {batch} images is larger than the {info.train} training images of {data}"
             )
         paper_steps = steps_per_epoch(paper_info.train, declared["batch_size"])
-        schedule = in_epochs(scaled_rates(declared["schedule"], rate_factor), paper_steps)
+        schedule = in_epochs(schedules.scaled(declared["schedule"], rate_factor), paper_steps)
         self.problems += [f"{where}: schedule {problem}" for problem in schedules.check(schedule, declared["epochs"])]
         self.check_optimizer(declared["optimizer"], where)
         initialisation = declared["initialisation"]

@@ -4,7 +4,6 @@ Times are stated in the paper's epochs, and iteration n of the paper is the poin
 of its schedule; both keep their names and their places in the schedule at every scale.
 """
 
-import copy
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from workflow_scripts.models import names as model_names
 from workflow_scripts.planning.declarations import PaperDeclaration
 
 TEXT_KEYS = ("batch_tokens", "batch_size", "updates_per_epoch", "lengths", "length", "stride")
-RATE_KEYS = ("lr", "final", "lr_min", "lr_max")
 
 
 @dataclass(frozen=True)
@@ -158,21 +156,3 @@ def in_epochs(schedule: dict, paper_steps_per_epoch: int) -> dict:
         return schedule
     rest = {key: value for key, value in warmup.items() if key != "iterations"}
     return {**schedule, "warmup": {**rest, "epochs": warmup["iterations"] / paper_steps_per_epoch}}
-
-
-def scaled_rates(schedule: dict, factor: float) -> dict:
-    """The schedule with every learning rate multiplied by `factor`."""
-    scaled = copy.deepcopy(schedule)
-    for key in RATE_KEYS:
-        if key in scaled:
-            scaled[key] = product(scaled[key], factor)
-    if "rates" in scaled:
-        scaled["rates"] = [[epochs, product(rate, factor)] for epochs, rate in scaled["rates"]]
-    if "phases" in scaled:
-        scaled["phases"] = [[epochs, scaled_rates(part, factor)] for epochs, part in scaled["phases"]]
-    return scaled
-
-
-def product(rate: float, factor: float) -> float:
-    """rate x factor as one would write it: .05 x .4 is .02, not .020000000000000004."""
-    return float(f"{rate * factor:.12g}")

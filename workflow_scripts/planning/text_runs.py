@@ -7,7 +7,7 @@ of all batches, as it is the next `samples_per_epoch` images of a stream of perm
 
 from typing import TYPE_CHECKING
 
-from workflow_scripts.planning.scaling import in_epochs, product, scaled_rates
+from workflow_scripts.planning.scaling import in_epochs
 from workflow_scripts.recipes import engine, schedules
 
 if TYPE_CHECKING:
@@ -61,9 +61,9 @@ def text_recipe(resolver: "RunResolver", experiment: str, declared: dict, where:
     model, model_factor = resolver.model(declared["model"], where)
     if pretrained and "run" in pretrained:
         model = pretrained["model"]
-    factor = product(model_factor, scale.rate_factor(experiment))
+    factor = schedules.product(model_factor, scale.rate_factor(experiment))
     paper_steps = declared["updates_per_epoch"]
-    schedule = in_epochs(scaled_rates(declared["schedule"], factor), paper_steps)
+    schedule = in_epochs(schedules.scaled(declared["schedule"], factor), paper_steps)
     resolver.problems += [f"{where}: schedule {problem}" for problem in schedules.check(schedule, declared["epochs"])]
     if "lengths" in own and (total := sum(epochs for epochs, _ in own["lengths"])) != declared["epochs"]:
         resolver.problems.append(f"{where}: lengths has {total} epochs, but the run has {declared['epochs']}")

@@ -91,14 +91,14 @@ def _title(panel: Panel, width: float) -> str:
 
 def _draw_panel(ax: Axes, module: Any, values: pd.DataFrame, panel: Panel, title: str) -> bool:
     """Draw a panel, or say why it is empty; tell whether anything was drawn."""
-    told = notes.sentences(values)
+    messages = notes.sentences(values)
     ax.set_title(title)
     if notes.is_note(values).all():
-        notes.fill_panel(ax, told)
+        notes.fill_panel(ax, messages)
         return False
     module.draw(ax, values, panel)
-    if told:
-        notes.write_above(ax, told, title)
+    if messages:
+        notes.write_above(ax, messages, title)
     return True
 
 

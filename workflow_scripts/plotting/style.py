@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
-import numpy as np
 import seaborn as sns
 from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+
+from workflow_scripts.evidence.metrics import METRICS
 
 # Seaborn's colours for every eye, in an order in which neighbours differ most; its yellow is too light for a line.
 _PALETTE = sns.color_palette("colorblind").as_hex()
@@ -64,9 +65,6 @@ RC = {
     "svg.hashsalt": "closer-look",
 }
 
-METRICS = {"loss": "loss", "accuracy": "accuracy (%)", "top5_accuracy": "top-5 accuracy (%)"}
-SPLITS = {"train": "Training", "test": "Test"}
-
 
 @contextlib.contextmanager
 def applied() -> Iterator[None]:
@@ -79,7 +77,7 @@ def applied() -> Iterator[None]:
 
 def metric_label(metric: str, split: str) -> str:
     """How an axis names a metric, with its unit: "Test accuracy (%)"."""
-    return "Learning rate" if metric == "learning_rate" else f"{SPLITS[split]} {METRICS[metric]}"
+    return METRICS[metric].on(split)
 
 
 def metric_axis(ax: Axes, panel: Mapping[str, Any]) -> None:
@@ -98,9 +96,13 @@ def metric_axis(ax: Axes, panel: Mapping[str, Any]) -> None:
 def plain_numbers(axis: Axis) -> None:
     """Mark a logarithmic axis with numbers as one writes them: 0.02, not 2 × 10⁻²."""
     low, high = sorted(axis.get_view_interval())
-    decades = np.log10(high / low) if low > 0 else np.inf
-    steps = (1.0,) if decades > 3 else (1.0, 3.0) if decades > 1.3 else (1.0, 2.0, 5.0) if decades > 0.6 else "auto"
-    axis.set_major_locator(ticker.LogLocator(subs=steps) if steps != "auto" else ticker.MaxNLocator(5))
+    for subs in (1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 5.0, 7.0):
+        locator = ticker.LogLocator(subs=subs)
+        if sum(low <= tick <= high for tick in locator.tick_values(low, high)) >= 3:
+            break
+    else:
+        locator = ticker.MaxNLocator(4)
+    axis.set_major_locator(locator)
     axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:.12f}".rstrip("0").rstrip(".")))
     axis.set_minor_formatter(ticker.NullFormatter())
 

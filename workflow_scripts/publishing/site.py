@@ -145,7 +145,7 @@ def _paper(name: str, plan: Plan, root: Path, judged: list[dict]) -> dict:
         "short": name,
         **{key: declared.get(key, "") for key in ("title", "authors", "venue")},
         "artifacts": pages,
-        "drawn": sum(bool(page["drawn"]) for page in pages),
+        "complete": sum(bool(page["drawn"]) and not page["missing"] for page in pages),
         "all_claims": own,
         "claims": len(own),
         "counts": claims.counts(own),

@@ -14,7 +14,8 @@ follows depends on what a schedule's options mean:
 - `inverse_sqrt` takes the length of the warmup as its own time scale.
 
 Your own schedule needs no change here: the name "package.module:function" is imported, and the function is called as
-`function(step, steps_per_epoch, total_steps, **options) -> float`, with the absolute step.
+`function(step, steps_per_epoch, total_steps, **options) -> float`, with the absolute step. Annotate options that are
+learning rates with `Rate`: a scale that changes rates then changes them too.
 """
 
 import importlib
@@ -23,13 +24,14 @@ import math
 import numbers
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, dataclass, fields
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, get_type_hints
 
 import numpy as np
 
 from workflow_scripts.base.errors import InputError
 
-HAIR = 1e-9  # of an epoch: 60 epochs of 50,000/96 updates end on a whole update, whatever the last bit says
+# Epochs. Times nearer than this are one: 60 epochs of 50,000/96 updates end on a whole update, whatever its last bit.
+ROUNDING = 1e-9
 
 
 def learning_rate(spec: dict, step: int, steps_per_epoch: float, total_steps: int) -> float:
@@ -46,9 +48,12 @@ def learning_rate(spec: dict, step: int, steps_per_epoch: float, total_steps: in
 def rates(spec: dict, steps_per_epoch: float, total_steps: int) -> np.ndarray:
     """The learning rates of all updates, float64 of shape (total_steps,); entry k-1 belongs to update k.
 
-    Raises InputError if the declaration has problems.
+    Raises InputError if the declaration has problems or does not fit a training of so many updates.
     """
     schedule, warmup = _resolved(spec)
+    one_update = 1 / steps_per_epoch  # total_steps are whole, however they were rounded
+    if problems := _unfit(schedule, warmup, total_steps * one_update, one_update + ROUNDING):
+        raise InputError.together("the learning-rate schedule cannot be used", problems)
     return np.array([_rate(schedule, warmup, k, steps_per_epoch, total_steps) for k in range(1, total_steps + 1)])
 
 
@@ -59,9 +64,30 @@ def check(spec: dict, epochs: float) -> list[str]:
         problems.append(f"epochs: {epochs!r} is not allowed; give a number above 0")
     if problems:
         return problems
-    if warmup.epochs > epochs + HAIR:
-        problems.append(f"warmup: {warmup.epochs:g} epochs do not fit; the training has {epochs:g}")
-    return [*problems, *schedule.problems(epochs, warmup.epochs)]
+    return _unfit(schedule, warmup, epochs, ROUNDING)
+
+
+def scaled(spec: dict, factor: float) -> dict:
+    """The declaration with every learning rate multiplied by `factor`; what is no sound schedule stays as it is."""
+    changed = {
+        name: rule.scaled(spec[name], factor)
+        for name, rule in _rules(spec.get("name")).items()
+        if name in spec and rule.holds(spec[name])
+    }
+    return {**spec, **changed}
+
+
+def product(rate: float, factor: float) -> float:
+    """rate x factor as one would write it: .05 x .4 is .02, not .020000000000000004."""
+    return float(f"{rate * factor:.12g}")
+
+
+def _unfit(schedule: "Schedule", warmup: "Warmup", epochs: float, tolerance: float) -> list[str]:
+    """What does not fit a training of `epochs` epochs, which are known up to `tolerance`."""
+    found = [*schedule.problems(epochs, warmup.epochs, tolerance)]
+    if warmup.epochs > epochs + tolerance:
+        found.insert(0, f"warmup: {warmup.epochs:g} epochs do not fit; the training has {epochs:g}")
+    return found
 
 
 class Position(NamedTuple):
@@ -80,7 +106,7 @@ class Position(NamedTuple):
     @property
     def epoch(self) -> int:
         """Index of this update's epoch, from 0."""
-        return math.floor(self.elapsed + HAIR)
+        return math.floor(self.elapsed + ROUNDING)
 
     @property
     def progress(self) -> float:
@@ -93,10 +119,11 @@ class Position(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """What an option may be, as a test and in words."""
+    """What an option may be, as a test and in words, and what becomes of it where learning rates are multiplied."""
 
     holds: Callable[[Any], bool]
     words: str
+    scaled: Callable[[Any, float], Any] = lambda value, factor: value
 
 
 def _is_number(value: Any) -> bool:
@@ -121,15 +148,30 @@ def _is_parts(value: Any) -> bool:
     return pairs and len(value) > 0 and all(_is_number(n) and n > 0 and isinstance(s, dict) for n, s in value)
 
 
-Rate = Annotated[float, Rule(lambda v: _is_number(v) and v >= 0, "a number of at least 0")]
+Rate = Annotated[float, Rule(lambda v: _is_number(v) and v >= 0, "a number of at least 0", product)]
+PositiveRate = Annotated[float, Rule(lambda v: _is_number(v) and v > 0, "a number above 0", product)]
 Epochs = Annotated[float, Rule(lambda v: _is_number(v) and v >= 0, "a number of epochs of at least 0")]
 Positive = Annotated[float, Rule(lambda v: _is_number(v) and v > 0, "a number above 0")]
 Share = Annotated[float, Rule(lambda v: _is_number(v) and 0 <= v <= 1, "a number from 0 to 1")]
 Factor = Annotated[float, Rule(lambda v: _is_number(v) and 0 < v <= 1, "a multiplier above 0 and at most 1")]
 Growth = Annotated[float, Rule(lambda v: _is_number(v) and v >= 1, "a number of at least 1")]
 Milestones = Annotated[list, Rule(_increases, "a list of increasing numbers of epochs above 0")]
-Pieces = Annotated[list, Rule(_is_pieces, "a list of pairs [epochs, rate] of numbers of at least 0")]
-Parts = Annotated[list, Rule(_is_parts, "a list of pairs [epochs, schedule]")]
+Pieces = Annotated[
+    list,
+    Rule(
+        _is_pieces,
+        "a list of pairs [epochs, rate] of numbers of at least 0",
+        lambda pieces, factor: [[epochs, product(rate, factor)] for epochs, rate in pieces],
+    ),
+]
+Parts = Annotated[
+    list,
+    Rule(
+        _is_parts,
+        "a list of pairs [epochs, schedule]",
+        lambda parts, factor: [[epochs, scaled(spec, factor)] for epochs, spec in parts],
+    ),
+]
 Per = Annotated[str, Rule(lambda v: v in ("epoch", "step"), "'epoch' or 'step'")]
 
 
@@ -148,8 +190,8 @@ class Schedule:
         """The learning rate at a position; never asked for one inside the warmup, only from its last update on."""
         raise NotImplementedError
 
-    def problems(self, epochs: float, warmup: float) -> Iterator[str]:
-        """What does not fit a training of `epochs` epochs whose first `warmup` are the warmup."""
+    def problems(self, epochs: float, warmup: float, tolerance: float) -> Iterator[str]:
+        """What does not fit a training of `epochs` epochs (up to `tolerance`) whose first `warmup` are the warmup."""
         return iter(())
 
 
@@ -172,9 +214,9 @@ class Step(Schedule):
     milestones: Milestones
 
     def rate(self, at: Position) -> float:
-        return self.lr * self.factor ** sum(milestone <= at.epoch for milestone in self.milestones)
+        return self.lr * self.factor ** sum(milestone <= at.elapsed + ROUNDING for milestone in self.milestones)
 
-    def problems(self, epochs: float, warmup: float) -> Iterator[str]:
+    def problems(self, epochs: float, warmup: float, tolerance: float) -> Iterator[str]:
         for late in (milestone for milestone in self.milestones if milestone >= epochs):
             yield f"milestones: {late:g} is never reached; give numbers below the training's {epochs:g} epochs"
 
@@ -189,13 +231,13 @@ class Piecewise(Schedule):
         end = 0.0
         for duration, rate in self.rates:
             end += duration
-            if at.epoch < end - HAIR:
+            if at.elapsed + ROUNDING < end:
                 return rate
         return self.rates[-1][1]
 
-    def problems(self, epochs: float, warmup: float) -> Iterator[str]:
+    def problems(self, epochs: float, warmup: float, tolerance: float) -> Iterator[str]:
         covered = sum(duration for duration, _ in self.rates)
-        if abs(covered - epochs) > HAIR:
+        if abs(covered - epochs) > tolerance:
             yield f"rates: the pieces cover {covered:g} epochs; let them add up to the training's {epochs:g}"
 
 
@@ -237,7 +279,7 @@ class CosineRestarts(Schedule):
 
     def rate(self, at: Position) -> float:
         current, cycle = at.epoch if self.per == "epoch" else at.elapsed, self.first_cycle
-        while current >= cycle - HAIR:
+        while current >= cycle - ROUNDING:
             current, cycle = current - cycle, cycle * self.cycle_multiplier
         return _cosine(self.lr, self.final, current / cycle)
 
@@ -255,8 +297,8 @@ class Knee(Schedule):
             return self.lr
         return self.lr * (1 - exploited / (exploited + at.total - at.step))
 
-    def problems(self, epochs: float, warmup: float) -> Iterator[str]:
-        if warmup + self.explore > epochs + HAIR:
+    def problems(self, epochs: float, warmup: float, tolerance: float) -> Iterator[str]:
+        if warmup + self.explore > epochs + tolerance:
             before = f" after {warmup:g} of warmup" if warmup else ""
             yield f"explore: {self.explore:g} epochs{before} do not fit; the training has {epochs:g}"
 
@@ -277,9 +319,9 @@ class Phases(Schedule):
             begin = end
         raise ValueError(f"update {at.step} lies after the last phase")
 
-    def problems(self, epochs: float, warmup: float) -> Iterator[str]:
+    def problems(self, epochs: float, warmup: float, tolerance: float) -> Iterator[str]:
         covered = sum(duration for duration, _ in self.phases)
-        if abs(covered - epochs) > HAIR:
+        if abs(covered - epochs) > tolerance:
             yield f"phases: they cover {covered:g} epochs; let them add up to the training's {epochs:g}"
         for number, (duration, spec) in enumerate(self.phases, 1):
             yield from (f"phases: {number}: {problem}" for problem in check(spec, duration))
@@ -304,13 +346,13 @@ class ExponentialRange(Schedule):
     """Learning-rate range test: an exponential sweep from `lr_min`, before the first update, to `lr_max`, at the last
     (iyer2020, figure 4; Smith 2017)."""
 
-    lr_min: Positive
-    lr_max: Positive
+    lr_min: PositiveRate
+    lr_max: PositiveRate
 
     def rate(self, at: Position) -> float:
         return self.lr_min ** (1 - at.progress) * self.lr_max**at.progress
 
-    def problems(self, epochs: float, warmup: float) -> Iterator[str]:
+    def problems(self, epochs: float, warmup: float, tolerance: float) -> Iterator[str]:
         if self.lr_max <= self.lr_min:
             yield f"lr_max: {self.lr_max:g} is not allowed; give a number above lr_min, {self.lr_min:g}"
 
@@ -324,7 +366,7 @@ class InverseSqrt(Schedule):
     def rate(self, at: Position) -> float:
         return self.lr * math.sqrt(max(at.warmup, 1) / at.step)
 
-    def problems(self, epochs: float, warmup: float) -> Iterator[str]:
+    def problems(self, epochs: float, warmup: float, tolerance: float) -> Iterator[str]:
         if warmup == 0:
             yield "warmup: missing; inverse_sqrt decays on the warmup's time scale, so give {epochs: a number above 0}"
 
@@ -377,6 +419,19 @@ def _cosine(start: float, end: float, share: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
 
 
+def _rules(name: object) -> dict[str, Rule]:
+    """The rules of a schedule's options, by their names; of a user's function those of options annotated so."""
+    if name in SCHEDULES:
+        return {each.name: each.type.__metadata__[0] for each in fields(SCHEDULES[name])}
+    function = _imported(name)[0] if isinstance(name, str) else None
+    try:
+        hints = get_type_hints(function, include_extras=True) if function else {}
+    except Exception:  # whatever a user's annotations raise; they are no part of what is computed
+        return {}
+    found = {option: getattr(hint, "__metadata__", [None])[0] for option, hint in hints.items()}
+    return {option: rule for option, rule in found.items() if isinstance(rule, Rule)}
+
+
 def _rate(schedule: Schedule, warmup: Warmup, step: int, steps_per_epoch: float, total_steps: int) -> float:
     ramp = round(warmup.epochs * steps_per_epoch)
     rate = schedule.rate(Position(max(step, ramp), steps_per_epoch, total_steps, ramp))
@@ -424,18 +479,25 @@ def _build(kind: type, given: Any, place: str = "") -> tuple[Any, list[str]]:
 
 def _import(name: str, options: dict[str, Any]) -> tuple[Custom | None, list[str]]:
     """A user's function, or None and the problems."""
-    module, colon, attribute = name.partition(":")
-    if not colon:
-        return None, [f"name: {name!r} is unknown; allowed: {_names()}"]
-    try:
-        function = getattr(importlib.import_module(module), attribute)
-    except Exception as error:  # whatever a user's module raises while it is imported is the user's to read
-        return None, [f"name: {name!r} cannot be imported ({error}); give a module on Python's path"]
+    function, problems = _imported(name)
+    if problems:
+        return None, problems
     try:
         inspect.signature(function).bind(1, 1.0, 1, **options)
     except TypeError as error:
         return None, [f"name: {name} cannot be called as (step, steps_per_epoch, total_steps, **options): {error}"]
     return Custom(name, function, options), []
+
+
+def _imported(name: str) -> tuple[Callable | None, list[str]]:
+    """The function package.module:function, or None and the problems."""
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        return None, [f"name: {name!r} is unknown; allowed: {_names()}"]
+    try:
+        return getattr(importlib.import_module(module), attribute), []
+    except Exception as error:  # whatever a user's module raises while it is imported is the user's to read
+        return None, [f"name: {name!r} cannot be imported ({error}); give a module on Python's path"]
 
 
 def _names() -> str:

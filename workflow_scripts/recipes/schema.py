@@ -70,6 +70,15 @@ def read_yaml(path: Path) -> object:
         raise InputError(f"{path}{line} is not valid YAML: {getattr(error, 'problem', error)}") from None
 
 
+def whole_numbers(document: object) -> object:
+    """A document in which a number without a fraction is an integer, however it was written: 200.0 epochs are 200."""
+    if isinstance(document, dict):
+        return {key: whole_numbers(value) for key, value in document.items()}
+    if isinstance(document, list):
+        return [whole_numbers(value) for value in document]
+    return int(document) if isinstance(document, float) and document.is_integer() else document
+
+
 def validator(schema: dict) -> "jsonschema.Draft202012Validator":
     """What tells the errors of a document by a JSON schema."""
     with _without_uri_grammar():

@@ -143,12 +143,8 @@ def whole_number(least: int) -> Callable[[str], int]:
     return parse
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m workflow_scripts.runtime.lease",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_leasing(parser: argparse.ArgumentParser) -> None:
+    """The arguments that say which devices to lease."""
     parser.add_argument("--gpus", type=whole_number(0), required=True, help="devices to lease; 0 hides all of them")
     parser.add_argument(
         "--share", type=whole_number(1), default=1, help="leases that a device takes (default: %(default)s)"
@@ -157,10 +153,29 @@ def main() -> None:
         "--over", type=whole_number(1), metavar="M", help="devices that are shared before others (default: all)"
     )
     parser.add_argument("--locks", type=Path, default=LOCKS, help="folder of the lock files (default: %(default)s)")
+
+
+def lease_for_this_process(given: argparse.Namespace) -> None:
+    """Wait for the devices that the arguments of `add_leasing` ask for, and let this process see them alone.
+
+    Raises
+    ------
+    InputError : more devices are asked for than there are.
+    """
+    names = lease(given.gpus, given.locks, given.share, given.over) if given.gpus else []
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(names)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m workflow_scripts.runtime.lease",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_leasing(parser)
     parser.add_argument("command", nargs="+", help="the command and its arguments")
     arguments = parser.parse_args()
-    names = lease(arguments.gpus, arguments.locks, arguments.share, arguments.over) if arguments.gpus else []
-    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(names)
+    lease_for_this_process(arguments)
     sys.stdout.flush()
     try:
         os.execvp(arguments.command[0], arguments.command)

@@ -34,6 +34,8 @@ PACKAGES = (
     "matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg", "seaborn", "papermill",
     "nbclient", "nbconvert.exporters.html", "IPython", "zmq", "jupyter_client",
 )  # fmt: skip
+# Libraries read it as they are loaded; torch is told by each stage.
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1")
 SIZE = struct.Struct("!I")
 SECONDS = 10.0  # that either side waits for the other's part of a request
 
@@ -45,7 +47,7 @@ def started(packages: tuple[str, ...] = PACKAGES) -> Iterator[Path]:
         place = Path(folder) / "warm"
         reading, writing = os.pipe()  # only this process holds the end for writing, so its death can be read
         command = [sys.executable, "-m", __name__, "serve", str(place), str(reading), *packages]
-        process = Popen(command, stdin=DEVNULL, stdout=DEVNULL, pass_fds=[reading])
+        process = Popen(command, stdin=DEVNULL, stdout=DEVNULL, pass_fds=[reading], env={**os.environ, **ONE_THREAD})
         os.close(reading)
         os.environ[VARIABLE] = str(place)
         try:

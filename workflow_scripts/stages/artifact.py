@@ -18,7 +18,7 @@ from pathlib import Path
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import whole_file
-from workflow_scripts.base.stage import run
+from workflow_scripts.base.stage import run_stage
 from workflow_scripts.plotting.spec import read_spec
 
 PACKAGE = Path(__file__).parents[1]
@@ -99,4 +99,4 @@ def as_page(notebook: Path, title: str) -> str:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_stage(main)

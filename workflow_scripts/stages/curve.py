@@ -15,7 +15,7 @@ import torch
 
 from workflow_scripts.base.arguments import add_resuming, parser, read_json, results_folder
 from workflow_scripts.base.errors import InputError
-from workflow_scripts.base.stage import run
+from workflow_scripts.base.stage import run_stage
 from workflow_scripts.evidence.dependencies import divergence, with_fallbacks
 from workflow_scripts.evidence.tables import write_table
 from workflow_scripts.landscape.curve_training import CurveRecipe, CurveState, train_curve
@@ -57,7 +57,8 @@ def main() -> None:
     if status := divergence([given.start, given.end]):
         write_outputs(given.out, pd.DataFrame(), {}, status, describe(recipe, given.scale))
         return
-    bench = Workbench.of(given, recipe)
+    # Losses along a curve are means over thousands of images, in which ten bits do not show.
+    bench = Workbench.of(given, recipe, exact=False)
     flat = FlatModel(bench.network(given.start, recipe.get("model")))
     start, end = (weights(flat, path) for path in (given.start, given.end))
     state = trained(bench, flat, start, end, given)
@@ -128,4 +129,4 @@ def write_outputs(out: Path, table: pd.DataFrame, saved: dict, status: dict | No
 
 
 if __name__ == "__main__":
-    run(main)
+    run_stage(main)

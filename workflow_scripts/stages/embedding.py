@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from workflow_scripts.base.arguments import parser, read_json
-from workflow_scripts.base.stage import run
+from workflow_scripts.base.stage import run_stage
 from workflow_scripts.datasets.images.arrays import read_description
 from workflow_scripts.evidence.dependencies import divergence, with_fallbacks
 from workflow_scripts.evidence.tables import write_table
@@ -48,4 +48,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_stage(main)

@@ -8,7 +8,7 @@ import functools
 
 from torch import nn
 
-from workflow_scripts.base.stage import run
+from workflow_scripts.base.stage import run_stage
 from workflow_scripts.landscape.fisher import fisher_score
 from workflow_scripts.stages.shared.trials import measure_trials
 from workflow_scripts.stages.shared.workbench import Workbench
@@ -36,4 +36,4 @@ def measured(bench: Workbench, network: nn.Module) -> dict:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_stage(main)

@@ -9,14 +9,14 @@ from pathlib import Path
 import pandas as pd
 
 from workflow_scripts.base.arguments import add_config, changes
-from workflow_scripts.base.stage import run
+from workflow_scripts.base.stage import run_stage
 from workflow_scripts.evidence import provenance
 from workflow_scripts.evidence.predicates import find
 from workflow_scripts.evidence.sources import Sources
 from workflow_scripts.evidence.tables import write_table
 from workflow_scripts.evidence.verdicts import Finding, decide
 from workflow_scripts.planning.claims import Claim
-from workflow_scripts.planning.declarations import read_config
+from workflow_scripts.planning.configuration import read_config
 from workflow_scripts.planning.plan import Plan, make_plan
 
 ROOT = Path(__file__).parents[2]
@@ -92,4 +92,4 @@ def _where(claim: Claim, plan: Plan, tables: Sources) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_stage(main)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from workflow_scripts.base.arguments import parser, read_json
 from workflow_scripts.base.errors import InputError
-from workflow_scripts.base.stage import run
+from workflow_scripts.base.stage import run_stage
 from workflow_scripts.evidence.tables import write_table
 from workflow_scripts.landscape.flat import FlatModel
 from workflow_scripts.landscape.planes import Plane, evaluate_plane
@@ -82,4 +82,4 @@ def label_of(checkpoint: Path) -> str:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_stage(main)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from workflow_scripts.base.stage import run
+from workflow_scripts.base.stage import run_stage
 from workflow_scripts.datasets.derive import derive
 from workflow_scripts.datasets.prepare import prepare
 from workflow_scripts.datasets.registry import INFO
@@ -51,4 +51,4 @@ def summary(info) -> str:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_stage(main)

@@ -7,7 +7,7 @@ import pandas as pd
 from torch import Tensor, nn
 
 from workflow_scripts.base.arguments import parser, read_json
-from workflow_scripts.base.stage import run
+from workflow_scripts.base.stage import run_stage
 from workflow_scripts.datasets.sampling import WHOLE
 from workflow_scripts.evidence.tables import write_table
 from workflow_scripts.recipes.schedules import rates
@@ -54,4 +54,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_stage(main)

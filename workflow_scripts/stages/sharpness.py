@@ -5,7 +5,7 @@ The output is sharpness.parquet, a row for each trial. An interrupted job goes o
 
 from torch import nn
 
-from workflow_scripts.base.stage import run
+from workflow_scripts.base.stage import run_stage
 from workflow_scripts.landscape.sharpness import keskar_sharpness
 from workflow_scripts.runtime.kernels import small_batches
 from workflow_scripts.stages.shared.trials import measure_trials
@@ -49,4 +49,4 @@ def measured(bench: Workbench, network: nn.Module) -> dict:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_stage(main)

@@ -10,7 +10,7 @@ import pandas as pd
 from torch import nn
 
 from workflow_scripts.base.arguments import parser, read_json
-from workflow_scripts.base.stage import run
+from workflow_scripts.base.stage import run_stage
 from workflow_scripts.evidence.dependencies import divergence
 from workflow_scripts.evidence.tables import write_table
 from workflow_scripts.models.vision.layers import left_out
@@ -52,4 +52,4 @@ def say_left_out(network: nn.Module) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_stage(main)

@@ -7,8 +7,8 @@ import argparse
 from pathlib import Path
 
 from workflow_scripts.base.arguments import add_config, changes
-from workflow_scripts.base.stage import run
-from workflow_scripts.planning.declarations import read_config
+from workflow_scripts.base.stage import run_stage
+from workflow_scripts.planning.configuration import read_config
 from workflow_scripts.planning.plan import make_plan
 from workflow_scripts.publishing.site import build
 
@@ -32,4 +32,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_stage(main)

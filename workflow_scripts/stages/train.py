@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 from workflow_scripts.base.arguments import add_resuming, add_running, read_json, results_folder
-from workflow_scripts.base.stage import run
+from workflow_scripts.base.stage import run_stage
 from workflow_scripts.runtime.processes import joined
 from workflow_scripts.training.job import Job, Settings, Trainer
 
@@ -34,6 +34,10 @@ EXAMPLE = {
     "checkpoints": {"epoch-200": 100000},
 }
 
+# What a recipe of a training on text has at least; its task needs more.
+ON_TEXT = ("task", "data", "model", "optimizer", "schedule", "updates_per_epoch", "epochs", "evaluate_every", "seed")
+ON_TEXT += ("freeze", "distillation", "fallback")
+
 
 def read_job(text: str) -> Job:
     """A job from its canonical JSON, or from a file that holds it.
@@ -43,7 +47,8 @@ def read_job(text: str) -> Job:
     InputError : it is no JSON mapping, lacks a key that `EXAMPLE` has, or trains for no epochs or on no images.
     """
     document = read_json(text, tuple(EXAMPLE))
-    return Job(read_json(json.dumps(document["recipe"]), tuple(EXAMPLE["recipe"])), document["checkpoints"])
+    needed = ON_TEXT if "task" in document["recipe"] else tuple(EXAMPLE["recipe"])
+    return Job(read_json(json.dumps(document["recipe"]), needed), document["checkpoints"])
 
 
 def settings(given: argparse.Namespace, output: Path) -> Settings:
@@ -52,10 +57,10 @@ def settings(given: argparse.Namespace, output: Path) -> Settings:
     return Settings(given.data, store, given.device, given.snapshot_seconds, given.scale, given.threads, given.workers)
 
 
-def pack_of(job: Job, packs: Path) -> list[Job]:
-    """The other jobs of the pack that holds this one, by the file that the workflow writes as it starts."""
-    for pack in json.loads(packs.read_text()) if packs.exists() else []:
-        jobs = [Job(other["recipe"], other["checkpoints"]) for other in pack]
+def others_in_group(job: Job, groups: Path) -> list[Job]:
+    """The other jobs of the group that holds this one, by the file that the workflow writes as it starts."""
+    for group in json.loads(groups.read_text()) if groups.exists() else []:
+        jobs = [Job(other["recipe"], other["checkpoints"]) for other in group]
         if job in jobs:
             return [other for other in jobs if other != job]
     return []
@@ -79,8 +84,9 @@ def main() -> None:
         trainer = Trainer(settings(given, given.out), processes)
         trainer.finish(job, given.teacher or job.source(results / "runs"), given.out)
     if trainer.has_trained and processes.alone:
-        trainer.finish_others(pack_of(job, results / "packs" / f"{given.scale}.json"), results / "runs")
+        groups = results / "run_groups" / f"{given.scale}.json"
+        trainer.finish_others(others_in_group(job, groups), results / "runs")
 
 
 if __name__ == "__main__":
-    run(main)
+    run_stage(main)

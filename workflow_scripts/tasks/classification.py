@@ -87,7 +87,7 @@ class Classification:
         """As `Task.evaluate`, on the test images."""
         with autocast(self.device):
             found = evaluate(model, self.data, "test", share=processes.share, total=processes.total)
-        return {name: getattr(found, name) for name in self.metrics["test"]}
+        return {name: getattr(found, name) for name in Classification.metrics["test"]}
 
     def kernels(self) -> contextlib.AbstractContextManager:
         """As `Task.kernels`."""

@@ -6,7 +6,7 @@ Metrics are read from the device once an epoch. Several processes may train toge
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -16,8 +16,9 @@ from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.sampling import generator
 from workflow_scripts.models.parts import part
 from workflow_scripts.recipes.schedules import rates
+from workflow_scripts.runtime.graphs import Replayed
 from workflow_scripts.runtime.processes import Processes
-from workflow_scripts.tasks.base import Batch, Reading, Task
+from workflow_scripts.tasks.base import Batch, Loss, Reading, Task, Update
 from workflow_scripts.training import optimizers
 from workflow_scripts.training.history import History
 from workflow_scripts.training.kept import Kept, is_kept
@@ -110,6 +111,7 @@ class _Loop:
     labels_at: dict[int, list[str]]
     observer: Observer
     processes: Processes
+    replayed: Replayed = field(default_factory=Replayed)
 
     def epoch(self, network: nn.Module, progress: Progress) -> tuple[dict[str, float], list]:
         """The updates of an epoch, or those that are left of it; its metrics, and the states to save.
@@ -125,11 +127,7 @@ class _Loop:
             step = first + progress.update
             if frozen and step in (0, begin, frozen["steps"]):
                 optimizers.freeze(part(model, frozen["part"]), step < frozen["steps"])
-            optimizer.zero_grad()
-            for batch, is_last in _marked(update.batches):
-                with processes.gradients(network, is_last):
-                    loss = task.loss(network, batch)
-                    processes.part_of(loss.sum, update.total).backward()
+            for loss, batch in self.gradients(network, optimizer, update):
                 within.meter.add(progress.update, loss, batch)
             if clip is not None:
                 nn.utils.clip_grad_norm_(model.parameters(), clip)
@@ -147,11 +145,34 @@ class _Loop:
         progress.diverged = self._divergence(reading, first)
         return reading.metrics, within.pending
 
+    def gradients(
+        self, network: nn.Module, optimizer: torch.optim.Optimizer, update: Update
+    ) -> Iterator[tuple[Loss, Batch]]:
+        """Leave an update's gradients in the parameters; each batch with its loss."""
+        if self.processes.alone and isinstance(update.batches, tuple) and len(update.batches) == 1:
+            (batch,) = update.batches
+
+            def compute(*inputs: Tensor) -> tuple[Tensor, ...]:
+                optimizer.zero_grad()
+                loss = self.task.loss(network, Batch(inputs, batch.size))
+                self.processes.part_of(loss.sum, update.total).backward()
+                return loss.sum.detach(), *loss.facts
+
+            total, *facts = self.replayed(compute, network, batch.inputs, (batch.size, update.total))
+            yield Loss(total, tuple(facts)), batch
+            return
+        optimizer.zero_grad()
+        for batch, is_last in _marked(update.batches):
+            with self.processes.gradients(network, is_last):
+                loss = self.task.loss(network, batch)
+                self.processes.part_of(loss.sum, update.total).backward()
+            yield loss, batch
+
     def _within(self, progress: Progress) -> Within:
         """Begin an epoch, or take up the one that a snapshot was taken in."""
         progress.within = Within(self.task.meter())
         if progress.update:
-            progress.within.load(progress.unread)
+            progress.within.load(progress.unread, self.task.device)
             set_randomness(progress.within.randomness)
         else:
             key = self.recipe["seed"], "dropout", progress.epoch + 1, *self.processes.share.key

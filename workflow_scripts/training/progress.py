@@ -35,9 +35,9 @@ class Within:
         meter = {f"meter.{name}": tensor for name, tensor in self.meter.tensors().items()}
         return {**states, **meter, **{f"randomness.{name}": tensor for name, tensor in self.randomness.items()}}
 
-    def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take up what `tensors` gave."""
-        self.meter.load(_below("meter", tensors))
+    def load(self, tensors: Mapping[str, Tensor], device: torch.device) -> None:
+        """Take up what `tensors` gave, which a file has on the CPU; the meter goes on on its device."""
+        self.meter.load({name: tensor.to(device) for name, tensor in _below("meter", tensors).items()})
         self.randomness = _below("randomness", tensors)
         states: dict[tuple[str, int], State] = {}
         for key, tensor in _below("pending", tensors).items():

@@ -5,6 +5,7 @@ at the chosen scale; `where` is the place of the declaration, for messages.
 """
 
 from workflow_scripts.planning.kinds.landscape import curve, plane
+from workflow_scripts.planning.kinds.language import answers, translation
 from workflow_scripts.planning.kinds.representation import embedding, similarity
 from workflow_scripts.planning.kinds.sharpness import fisher, range_test, sharpness
 
@@ -16,6 +17,8 @@ RESOLVE = {
     "sharpness": sharpness,
     "fisher": fisher,
     "range_test": range_test,
+    "translation": translation,
+    "answers": answers,
 }
 # Where analyses.yaml declares them.
 PLURALS = {
@@ -26,6 +29,8 @@ PLURALS = {
     "sharpness": "sharpness",
     "fisher": "fisher_scores",
     "range_test": "range_tests",
+    "translation": "translations",
+    "answers": "answers",
 }
 # These measure every trial of a setting, each by itself.
-OF_TRIALS = ("sharpness", "fisher")
+OF_TRIALS = ("sharpness", "fisher", "translation", "answers")

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from workflow_scripts.planning.analysis import Analysis, distinct, short
-from workflow_scripts.planning.scaling import in_epochs, scaled_rates
+from workflow_scripts.planning.scaling import in_epochs
 from workflow_scripts.recipes import engine, schedules
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ def curve(resolver: "AnalysisResolver", name: str, settings: dict, where: str) -
     if not resolver.alike([first.recipe, second.recipe], where):
         return None
     batch = resolver.scale.batch_size(settings["batch_size"])
-    schedule = in_epochs(scaled_rates(settings["schedule"], first.rate_factor), first.paper_steps_per_epoch)
+    schedule = in_epochs(schedules.scaled(settings["schedule"], first.rate_factor), first.paper_steps_per_epoch)
     resolver.problems += [f"{where}: schedule {problem}" for problem in schedules.check(schedule, settings["epochs"])]
     late = [epoch for epoch in settings["save"] if epoch > settings["epochs"]]
     if late:

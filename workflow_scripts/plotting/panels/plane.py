@@ -48,18 +48,18 @@ def draw(ax: Axes, values: pd.DataFrame, panel: Mapping[str, Any]) -> None:
         _iterates(ax, iterates, seen)
     _path(ax, vertices)
     _vertices(ax, vertices, panel.get("labels", {}))
-    below = ["Weight-space distance", *_told_of(iterates, len(iterates) - len(seen))]
+    below = ["Weight-space distance", *_facts_about(iterates, len(iterates) - len(seen))]
     ax.set(xlabel="\n".join(below), ylabel="Weight-space distance", aspect="equal")
     ax.spines[:].set_visible(True)
 
 
-def _told_of(iterates: pd.DataFrame, outside: int) -> list[str]:
+def _facts_about(iterates: pd.DataFrame, outside: int) -> list[str]:
     """How many iterates are not seen, and how far all are from the plane that they are projected on."""
     if iterates.empty:
         return []
     far = iterates["residual"]
-    told = [f"distance of the iterates from the plane: {far.min():.2g} to {far.max():.2g}, median {far.median():.2g}"]
-    return [*told, f"{outside} of {len(iterates)} iterates are outside of the part shown"] if outside else told
+    facts = [f"distance of the iterates from the plane: {far.min():.2g} to {far.max():.2g}, median {far.median():.2g}"]
+    return [*facts, f"{outside} of {len(iterates)} iterates are outside of the part shown"] if outside else facts
 
 
 def _path(ax: Axes, vertices: pd.DataFrame) -> None:

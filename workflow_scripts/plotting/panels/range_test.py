@@ -39,7 +39,7 @@ def draw(ax: Axes, values: pd.DataFrame, panel: Mapping[str, Any]) -> None:
     paper = values["papers_minimum"].iloc[0]
     if np.isfinite(paper):
         for rate, label, dashes in ((paper, "the paper's minimum", "--"), (paper / 10, "a tenth of the paper's", ":")):
-            ax.axvline(rate, color=style.COLOURS[2], linewidth=1, linestyle=dashes, label=f"{label}: {rate:.2g}")
+            ax.axvline(rate, color=style.COLOURS[2], linewidth=1, linestyle=dashes, label=f"{label}: {rate:.3g}")
     ax.set(xscale="log", xlabel="Learning rate", ylabel="Training loss")
     style.plain_numbers(ax.xaxis)
     low, high = values["smoothed_loss"].min(), values["smoothed_loss"].max()

@@ -25,18 +25,18 @@ from workflow_scripts.stages.shared.workbench import Workbench
 Measure = Callable[[Workbench, nn.Module], dict]
 
 
-def measure_trials(kind: str, description: str, example: dict, measure: Measure) -> None:
+def measure_trials(kind: str, description: str, example: dict, measure: Measure, stage: str | None = None) -> None:
     """Measure every checkpoint that the command line names, and write the table `<kind>.parquet`, a row for each.
 
     Parameters
     ----------
-    kind : of the table, of the stage and of what is measured.
+    kind : of the table and of what is measured. stage : the module; called as the kind is where it is None.
     description, example : for --help; the keys of `example` are needed in the recipe.
     measure : the columns of a row, less `run`; called with the network in eval mode, all in float32.
 
     A trial whose training diverged before its checkpoint has no row; the table's status then tells the first of them.
     """
-    arguments = parser(kind, description, example)
+    arguments = parser(stage or kind, description, example)
     arguments.add_argument("--checkpoints", nargs="+", type=Path, required=True, help="one for each trial")
     arguments.add_argument("--results", type=Path, help="folder of store/ (default: two above the output)")
     given = arguments.parse_args()

@@ -29,10 +29,16 @@ class Workbench:
     scale: str
 
     @classmethod
-    def of(cls, arguments: argparse.Namespace, recipe: dict) -> "Workbench":
-        """As the shared arguments of a stage say. Analyses are computed in float32, on a GPU too."""
+    def of(cls, arguments: argparse.Namespace, recipe: dict, exact: bool = True) -> "Workbench":
+        """As the shared arguments of a stage say. Analyses are computed in float32, on a GPU too.
+
+        exact : whether a GPU's products may not round to ten bits (TensorFloat-32), which is several times as fast.
+        """
         torch.set_num_threads(arguments.threads)
-        float32_only()
+        if exact:
+            float32_only()
+        else:
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
         data = open_data(arguments.data, choose_device(arguments.device), arguments.workers)
         return cls(recipe, data, arguments.scale)
 

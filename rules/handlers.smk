@@ -1,0 +1,48 @@
+# What happens as the workflow starts and ends.
+#
+# REQUIRED: common.smk, resources.smk. A workflow that uses this one as a module has handlers of its own.
+
+import contextlib
+
+from workflow_scripts.base.files import write_text
+from workflow_scripts.bookkeeping.summary import summary
+
+# What lasts as long as the workflow runs.
+LASTING = contextlib.ExitStack()
+
+
+def write_run_groups(ids) -> None:
+    """Tell the trainings which runs of this invocation they may do in one process."""
+    wanted = set(ids)
+    groups = [[PLAN.runs[id].job() for id in group if id in wanted] for group in PLAN.run_groups()]
+    try:
+        write_text(PATHS.run_groups(SCALE), canonical([group for group in groups if len(group) > 1]))
+    except OSError as error:  # it is the first file that is written there
+        raise WorkflowError(
+            f"{PATHS.results} cannot be written ({error.strerror}); make room or get the right to, or name another "
+            "place: --config results=PLACE"
+        ) from None
+
+
+def end() -> None:
+    """End what lasts, and say what came of it."""
+    LASTING.close()
+    wildcards = [job.wildcards_dict for job in workflow.dag.jobs if job.rule.name in ("figure", "table")]
+    artifacts = [PLAN.artifacts[f"{each['paper']}_{each['artifact']}"] for each in wildcards]
+    if artifacts:
+        print(summary(PLAN, artifacts), file=sys.stderr)
+
+
+onstart:
+    if not PATHS.archived:
+        write_run_groups(job.wildcards.id for job in workflow.dag.needrun_jobs() if job.rule.name == "train")
+    if ON_THIS_MACHINE:
+        LASTING.enter_context(warm.started())
+
+
+onsuccess:
+    end()
+
+
+onerror:
+    end()

@@ -1,0 +1,120 @@
+# What each job reads: the questions that the rules ask of the plan.
+#
+# REQUIRED: common.smk. PROVIDES: the functions below.
+
+from workflow_scripts.datasets.description import CHECKSUMS
+from workflow_scripts.datasets.images.pictures import SPLITS, is_picture_folder
+from workflow_scripts.datasets.text.corpora import source_files
+from workflow_scripts.datasets.text.settings import FORMS, PLAIN_VOCABULARY, VOCABULARY
+
+
+def source_of(wildcards) -> list[str]:
+    """The directory of arrays or pictures that config.yaml names for a data set, if it names one."""
+    return [folder for name, folder in CONFIG["data"]["sources"].items() if name == wildcards.data]
+
+
+def contents_of(wildcards) -> list[str]:
+    """What tells that a source has changed: the checksums of arrays, the folders of pictures, the files of text."""
+    info = PLAN.scale.info(wildcards.data)
+    found = []
+    for folder in map(Path, source_of(wildcards)):
+        if info.form in FORMS:
+            found += source_files(info, folder)
+        else:
+            found += [folder / part for part in (SPLITS.values() if is_picture_folder(folder) else [CHECKSUMS])]
+    return [str(path) for path in found]
+
+
+def vocabulary_of(wildcards) -> list[str]:
+    """The prepared text, or the file in a BERT checkpoint, whose word pieces a text data set takes; where it takes some."""
+    name = getattr(PLAN.scale.info(wildcards.data), "vocabulary", "")
+    if not name:
+        return []
+    if (info := PLAN.scale.info(name)) and info.form in FORMS:
+        return [str(PATHS.dataset(name))]
+    folder = Path(CONFIG["data"]["sources"].get(name, ""))
+    return [str(folder / file) for file in (VOCABULARY, PLAIN_VOCABULARY) if name and (folder / file).is_file()][:1]
+
+
+def data_of(wildcards) -> str:
+    """The data set of a run."""
+    return PLAN.runs[wildcards.id].recipe["data"]
+
+
+def trained(*ends: dict) -> list[str]:
+    """What has to be there before the checkpoints of {run, at} can be read."""
+    runs = dict.fromkeys(end["run"] for end in ends)
+    return [str(path) for run in runs for path in (PATHS.metrics(run), PATHS.checkpoints(run))]
+
+
+def teachers_of(*runs: str) -> list[str]:
+    """What has to be there before the teachers of these runs can be distilled; nothing for runs that have none."""
+    distillations = [PLAN.runs[run].recipe["distillation"] for run in runs]
+    return trained(*(distillation["teacher"] for distillation in distillations if distillation))
+
+
+def recipe_of(wildcards) -> str:
+    """The canonical JSON of an analysis: the only parameter of its job."""
+    return canonical(PLAN.analyses[wildcards.id].recipe)
+
+
+def dataset_of(wildcards) -> str:
+    """The prepared data set of an analysis."""
+    return str(PATHS.dataset(PLAN.analyses[wildcards.id].data))
+
+
+def ends_of(wildcards, *keys: str) -> list[dict]:
+    """The {run, at} that an analysis' recipe has under these keys."""
+    return [PLAN.analyses[wildcards.id].recipe[key] for key in keys]
+
+
+def trials_of(wildcards) -> list[dict]:
+    """The {run, at} of the trials that an analysis measures."""
+    return PLAN.analyses[wildcards.id].recipe["runs"]
+
+
+def curves_of(wildcards) -> dict[str, str]:
+    """The folders of the curves whose bends are placed, by the curves' names."""
+    declared = PLAN.analyses[wildcards.id].recipe["curves"]
+    return {curve["name"]: str(PATHS.analysis("curve", curve["curve"])) for curve in declared}
+
+
+def artifact_of(wildcards):
+    """The artifact that is to be drawn."""
+    return PLAN.artifacts[f"{wildcards.paper}_{wildcards.artifact}"]
+
+
+def made(tables: list[str]) -> list[str]:
+    """The tables that are, or are going to be, there: nothing makes those that an archive lacks."""
+    return [table for table in tables if Path(table).exists()] if PATHS.archived else tables
+
+
+def tables_of(wildcards) -> list[str]:
+    """The tidy tables that an artifact is drawn from."""
+    artifact = artifact_of(wildcards)
+    metrics = [str(PATHS.metrics(run.id)) for run in artifact.runs]
+    return made(
+        metrics + [path for analysis in artifact.analyses for path in PATHS.tables(analysis.kind, analysis.id).values()]
+    )
+
+
+def spec_of(wildcards) -> str:
+    """The canonical JSON of what is to be drawn."""
+    return canonical(artifact_of(wildcards).spec)
+
+
+def digitised_of(wildcards) -> list[str]:
+    """The file of a paper's own histograms, for an artifact that shows some of them."""
+    shown = "reported_histograms.csv" in spec_of(wildcards)
+    return [str(ROOT / "papers" / wildcards.paper / "reported_histograms.csv")] if shown else []
+
+
+def tables_of_claims() -> list[str]:
+    """The tidy tables that the claims are judged from."""
+    claims = [claim for claim in PLAN.claims.values() if can_be_had(claim)]
+    runs = {run.id for claim in claims for run in claim.runs}
+    analyses = {analysis.id: analysis for claim in claims for analysis in claim.analyses}
+    return made(
+        [str(PATHS.metrics(id)) for id in sorted(runs)]
+        + [PATHS.tables(analysis.kind, id)["table"] for id, analysis in sorted(analyses.items())]
+    )

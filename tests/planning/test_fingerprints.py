@@ -1,0 +1,31 @@
+"""The identities of what is declared stay: a change of the code that alters one would have everything trained again."""
+
+from pathlib import Path
+
+import pytest
+
+from workflow_scripts.planning.plan import make_plan
+from workflow_scripts.recipes.canonical import fingerprint
+from workflow_scripts.recipes.schema import read_yaml
+
+ROOT = Path(__file__).parents[2]
+
+# Of all runs on images and of all analyses of these. A change of papers/ or scales/ that is meant changes them too.
+DIGESTS = {
+    ("demo", "gotmare2019"): "647617206beb",
+    ("demo", "iyer2020"): "48f590db82f4",
+    ("paper", "gotmare2019"): "e47317943c20",
+    ("paper", "iyer2020"): "4a831ee19ba9",
+}
+
+
+@pytest.mark.parametrize(("scale", "paper"), DIGESTS)
+def test_identities_stay(scale, paper):
+    plan = make_plan({**read_yaml(ROOT / "config.yaml"), "scale": scale, "papers": [paper]}, ROOT)
+    assert digest(plan) == DIGESTS[scale, paper]
+
+
+def digest(plan):
+    runs = {id for id, run in plan.runs.items() if "task" not in run.recipe}
+    data = {plan.runs[id].recipe["data"] for id in runs}
+    return fingerprint([sorted(runs), sorted(id for id, each in plan.analyses.items() if each.data in data)])

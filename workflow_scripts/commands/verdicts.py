@@ -1,0 +1,55 @@
+"""Print the verdicts on the papers' claims as Markdown, as the README shows them.
+
+snakemake --cores all verdicts --config scale=reduced source=archive
+python -m workflow_scripts.commands.verdicts --config scale=reduced source=archive
+"""
+
+import argparse
+from pathlib import Path
+
+from workflow_scripts.base.arguments import add_config, changes
+from workflow_scripts.base.errors import InputError
+from workflow_scripts.base.stage import run
+from workflow_scripts.planning.configuration import read_config
+from workflow_scripts.planning.plan import make_plan
+from workflow_scripts.publishing import claims
+
+ROOT = Path(__file__).parents[2]
+COLUMNS = ("claim", "section", "verdict", "effect", "95 % interval", "expected", "p, corrected", "n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m workflow_scripts.commands.verdicts",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_config(parser)
+    given = parser.parse_args()
+    plan = make_plan(read_config(ROOT, changes(given)), ROOT)
+    place = plan.paths.verdicts(plan.scale.name)
+    if not place.exists():
+        raise InputError(f"there are no verdicts at {place}; make them with `snakemake --cores all verdicts`")
+    print(table(claims.read(plan, place)))
+
+
+def table(judged: list[dict]) -> str:
+    """A table for each paper, of the claims that were run, under the number of each verdict."""
+    parts = []
+    for paper in dict.fromkeys(claim["of"] for claim in judged):
+        own = [claim for claim in judged if claim["of"] == paper]
+        counted = ", ".join(f"{number} {verdict}" for verdict, number in claims.counts(own).items())
+        rows = [_row(claim) for claim in own if claim["verdict"] != "not run"]
+        lines = [f"| {' | '.join(COLUMNS)} |", f"|{'|'.join(['---'] * len(COLUMNS))}|", *rows] if rows else []
+        parts.append("\n".join([f"**{paper}**: {counted}", "", *lines]))
+    return "\n\n".join(parts)
+
+
+def _row(claim: dict) -> str:
+    effect = f"{claim['what']} {claim['effect']}".strip()
+    cells = ("says", "section", "verdict", None, "interval", "rule", "p", "n")
+    return f"| {' | '.join(effect if key is None else claim[key] for key in cells)} |"
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,138 @@
+"""Translation by a transformer (Vaswani et al. 2017): the task of iyer2020 on WMT'14 and IWSLT'14, also with Cutoff.
+
+An item is a target token, end marks included. Cutoff (Shen et al. 2020) trains on a copy of each batch too, in which
+some pieces are unknown, and draws the predictions of both together.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from workflow_scripts import models
+from workflow_scripts.base.errors import InputError
+from workflow_scripts.datasets.sampling import Share, generator
+from workflow_scripts.datasets.text.parallel_text import ParallelText
+from workflow_scripts.datasets.text.pieces import PAD, SPECIALS, UNKNOWN
+from workflow_scripts.evidence.metrics import METRICS
+from workflow_scripts.models.language.transformer import moved
+from workflow_scripts.runtime.device import autocast
+from workflow_scripts.runtime.processes import Processes
+from workflow_scripts.tasks.base import Batch, Loss, SumMeter, Update
+
+CUT = 0.05  # share of the pieces that are cut off (Shen et al. 2020, their script for IWSLT'14)
+DIVERGENCE = 5.0  # weight of the divergence of both predictions
+
+
+def task(recipe: Mapping[str, Any], data: ParallelText, source: Path | None = None) -> "Translation":
+    """As `tasks.task_of`; there is no `source`."""
+    return Translation(recipe, data)
+
+
+class Translation:
+    """A `Task`; its recipe has batch_tokens, updates_per_epoch, label_smoothing and cutoff (true or false).
+
+    The loss is the cross-entropy with labels smoothed over the whole dictionary; the perplexity is of the true labels,
+    and of a training with Cutoff over both copies.
+    """
+
+    metrics: Mapping[str, tuple[str, ...]] = {"train": ("loss", "perplexity"), "validation": ("loss", "perplexity")}
+
+    def __init__(self, recipe: Mapping[str, Any], data: ParallelText):
+        if not isinstance(data, ParallelText):
+            raise InputError(f"{data.info.name} is no parallel text, so that nothing can be learned to be translated")
+        self.recipe, self.data, self.device = recipe, data, data.device
+        self.steps, self.smoothing = recipe["updates_per_epoch"], recipe["label_smoothing"]
+
+    def model(self) -> nn.Module:
+        """A fresh network."""
+        network = models.build(self.recipe["model"], self.data.info)
+        network.initialise(1.0, generator(self.recipe["seed"], "initialisation"))
+        return network.to(self.device)
+
+    def updates(self, epoch: int, share: Share, start: int = 0) -> Iterator[Update]:
+        """As `Task.updates`: batches of sentences of like length."""
+        recipe = self.recipe
+        most, count = recipe["batch_tokens"], recipe["updates_per_epoch"]
+        for pairs in self.data.epoch_batches(recipe["seed"], epoch, most, count, share, start):
+            tokens = int((pairs.target != PAD).sum()) if share.count > 1 else pairs.total
+            yield Update((Batch((pairs.source, pairs.target), tokens),), pairs.total)
+
+    def loss(self, network: nn.Module, batch: Batch) -> Loss:
+        """The smoothed cross-entropy of all target tokens; its facts are the plain one and their number."""
+        source, target = batch.inputs
+        places = (target != PAD).flatten().nonzero()[:, 0]
+        labels, previous = target.flatten()[places], moved(target)
+        logits = self._logits(network, source, previous, places)
+        smoothed, plain = cross_entropy(logits, labels, self.smoothing)
+        if not self.recipe["cutoff"]:
+            return Loss(smoothed, (plain.detach(), plain.new_tensor(float(len(labels)))))
+        other = self._logits(network, cut_off(source), cut_off(previous), places)
+        smoothed_other, plain_other = cross_entropy(other, labels, self.smoothing)
+        total = (smoothed + smoothed_other + DIVERGENCE * divergence(logits, other)) / 2
+        return Loss(total, ((plain + plain_other).detach(), plain.new_tensor(2.0 * len(labels))))
+
+    def _logits(self, network: nn.Module, source: Tensor, previous: Tensor, places: Tensor) -> Tensor:
+        with autocast(self.device):
+            return network(source, previous, places).float()
+
+    def meter(self) -> SumMeter:
+        """As `Task.meter`."""
+        return SumMeter(self.metrics["train"])
+
+    @torch.inference_mode()
+    def evaluate(self, model: nn.Module, processes: Processes) -> dict[str, float]:
+        """As `Task.evaluate`, on the validation text."""
+        sums = torch.zeros(3, dtype=torch.float64, device=self.device)
+        for pairs in self.data.batches("valid", self.recipe["batch_tokens"], processes.share):
+            places = (pairs.target != PAD).flatten().nonzero()[:, 0]
+            logits = self._logits(model, pairs.source, moved(pairs.target), places)
+            smoothed, plain = cross_entropy(logits, pairs.target.flatten()[places], self.smoothing)
+            sums += torch.stack([smoothed, plain, plain.new_tensor(float(pairs.total))])
+        smoothed, plain, count = processes.total(sums).tolist()
+        return {"loss": smoothed / count, "perplexity": METRICS["perplexity"].of_mean(plain / count)}
+
+    def kernels(self) -> contextlib.AbstractContextManager:
+        """As `Task.kernels`."""
+        return contextlib.nullcontext()
+
+    def check(self, processes: Processes) -> None:
+        """Raises InputError where a batch has fewer sentences than there are processes."""
+        smallest = min(map(len, self.data.buckets("train", self.recipe["batch_tokens"])))
+        if smallest < processes.count:
+            raise InputError(
+                f"a batch of {smallest} sentences cannot be shared by {processes.count} processes; train with "
+                "fewer, or allow more tokens in a batch"
+            )
+
+
+def cross_entropy(logits: Tensor, labels: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
+    """Cross-entropy with labels smoothed over all classes, and without, each summed; logits (n, classes).
+
+    As `F.cross_entropy` with `label_smoothing`, whose logarithm is computed once for both.
+    """
+    log_probabilities = F.log_softmax(logits, dim=1)
+    plain = -log_probabilities.gather(1, labels[:, None]).sum()
+    if not smoothing:
+        return plain, plain
+    return (1 - smoothing) * plain - smoothing / logits.shape[1] * log_probabilities.sum(), plain
+
+
+def cut_off(tokens: Tensor) -> Tensor:
+    """A copy in which each piece is unknown with probability `CUT`; marks and padding never are."""
+    cut = (torch.rand(tokens.shape, device=tokens.device) < CUT) & (tokens >= len(SPECIALS))
+    return tokens.masked_fill(cut, UNKNOWN)
+
+
+def divergence(one: Tensor, two: Tensor) -> Tensor:
+    """½ [KL(m ‖ p) + KL(m ‖ q)] summed over rows of logits (n, classes), with m the softmax of the mean logits.
+
+    That is no Jensen-Shannon divergence, whose m is the mean of the probabilities; it is what Shen et al.'s code has.
+    """
+    mean = F.log_softmax((one + two) / 2, dim=1)
+    parts = (F.kl_div(F.log_softmax(logits, dim=1), mean, reduction="sum", log_target=True) for logits in (one, two))
+    return sum(parts) / 2
