@@ -74,12 +74,13 @@ def write(path: str | os.PathLike, tensors: dict[str, Tensor], header: dict[str,
         temporary.write_bytes(serialised(plain, header))
 
 
-def load(path: str | os.PathLike, allow_non_finite: bool = False) -> Checkpoint:
+def load(path: str | os.PathLike, allow_non_finite: bool = False, leave_out: Iterable[str] = ()) -> Checkpoint:
     """Read a checkpoint, from here or from anywhere, onto the CPU.
 
     Parameters
     ----------
     allow_non_finite : accept NaN and infinite weights, those of a run that diverged.
+    leave_out : names of tensors that are not read.
 
     Raises
     ------
@@ -92,7 +93,7 @@ def load(path: str | os.PathLike, allow_non_finite: bool = False) -> Checkpoint:
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            state = {name: file.get_tensor(name) for name in file.keys() if name not in leave_out}  # noqa: SIM118 (not a dict)
     except SafetensorError as error:
         raise InputError(
             f"the checkpoint {path} is cut short or not a safetensors file ({error}); fetch or save it again, with "

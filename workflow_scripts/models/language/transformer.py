@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.text.pieces import END, PAD
 from workflow_scripts.models.language.attention import Attention, seen
+from workflow_scripts.models.language.layers import EncoderLayer
 
 SHARES = ("none", "decoder", "all")
 # Of the positions: fairseq's frequencies and first number, and those of Marian and of the paper.
@@ -174,35 +175,6 @@ def moved(target: Tensor) -> Tensor:
     """Targets (b, t) moved to the right by one place: what the decoder reads. An end mark comes first."""
     start = target.new_full((len(target), 1), END)
     return torch.cat([start, target[:, :-1].masked_fill(target[:, :-1] == END, PAD)], dim=1)
-
-
-class FeedForward(nn.Module):
-    """Two FC layers with a ReLU between them, on each vector (..., width)."""
-
-    def __init__(self, width: int, ffn: int, dropout: float):
-        super().__init__()
-        self.inner, self.outer, self.dropout = nn.Linear(width, ffn), nn.Linear(ffn, width), dropout
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.outer(F.dropout(F.relu(self.inner(x)), self.dropout, self.training))
-
-
-class EncoderLayer(nn.Module):
-    """Self-attention and a feed-forward layer, each added to its input and then normalised."""
-
-    def __init__(self, width: int, heads: int, ffn: int, dropout: float, attention: float, activation: float):
-        super().__init__()
-        self.dropout = dropout
-        self.attention, self.attention_norm = Attention(width, heads, attention), nn.LayerNorm(width)
-        self.feed_forward, self.norm = FeedForward(width, ffn, activation), nn.LayerNorm(width)
-
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """(b, s, width) to the same; mask as in `Attention`."""
-        x = self.attention_norm(x + self._dropped(self.attention(x, mask=mask)))
-        return self.norm(x + self._dropped(self.feed_forward(x)))
-
-    def _dropped(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.dropout, self.training)
 
 
 class DecoderLayer(EncoderLayer):
