@@ -36,8 +36,12 @@ CURVE = {
 
 
 def small_recipe(**own):
-    """A training of three updates an epoch, in everything else as `own` says."""
-    return {**RECIPE, **own}
+    """A training of three updates an epoch, in everything else as `own` says; its rate falls while it lasts."""
+    recipe = {**RECIPE, **own}
+    if "schedule" not in own:
+        reached = [epoch for epoch in RECIPE["schedule"]["milestones"] if epoch < recipe["epochs"]]
+        recipe["schedule"] = {**RECIPE["schedule"], "milestones": reached}
+    return recipe
 
 
 class Kept:
