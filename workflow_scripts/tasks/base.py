@@ -42,10 +42,12 @@ class Loss(NamedTuple):
     """The loss of a batch.
 
     sum : over the batch's items, in nats, differentiable. facts : detached tensors for the task's meter.
+    weight : what the mean over the items is multiplied with. (A weight within the sum would be rounded otherwise.)
     """
 
     sum: Tensor
     facts: tuple[Tensor, ...] = ()
+    weight: float = 1.0
 
 
 class Reading(NamedTuple):

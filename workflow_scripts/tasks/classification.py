@@ -37,6 +37,8 @@ class Classification:
         "test": ("loss", "accuracy", "top5_accuracy"),
     }
 
+    weight = 1.0  # of the loss
+
     def __init__(self, recipe: Mapping[str, Any], data: TrainingData):
         self.recipe, self.data, self.device = recipe, data, data.device
         self.steps = math.ceil(recipe["samples_per_epoch"] / recipe["batch_size"])
@@ -61,7 +63,7 @@ class Classification:
         """Cross-entropy; its fact is the logits."""
         images, labels = batch.inputs
         logits = self._logits(network, images)
-        return Loss(self.objective(logits.float(), images, labels), (logits.detach(),))
+        return Loss(self.objective(logits.float(), images, labels), (logits.detach(),), self.weight)
 
     def objective(self, logits: Tensor, images: Tensor, labels: Tensor) -> Tensor:
         """The loss summed over a batch, of float32 logits (b, classes)."""

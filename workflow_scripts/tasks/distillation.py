@@ -45,7 +45,7 @@ class Distillation(Classification):
         """As `Classification.objective`."""
         with torch.no_grad(), autocast(self.device):
             soft = self.teacher(images).float()
-        return self.weight * distillation_loss(logits, soft, self.temperature)
+        return distillation_loss(logits, soft, self.temperature)
 
 
 def distillation_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:

@@ -155,7 +155,7 @@ class _Loop:
             def compute(*inputs: Tensor) -> tuple[Tensor, ...]:
                 optimizer.zero_grad()
                 loss = self.task.loss(network, Batch(inputs, batch.size))
-                self.processes.part_of(loss.sum, update.total).backward()
+                (self.processes.part_of(loss.sum, update.total) * loss.weight).backward()
                 return loss.sum.detach(), *loss.facts
 
             total, *facts = self.replayed(compute, network, batch.inputs, (batch.size, update.total))
@@ -165,7 +165,7 @@ class _Loop:
         for batch, is_last in _marked(update.batches):
             with self.processes.gradients(network, is_last):
                 loss = self.task.loss(network, batch)
-                self.processes.part_of(loss.sum, update.total).backward()
+                (self.processes.part_of(loss.sum, update.total) * loss.weight).backward()
             yield loss, batch
 
     def _within(self, progress: Progress) -> Within:
