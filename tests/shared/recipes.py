@@ -38,7 +38,7 @@ CURVE = {
 def small_recipe(**own):
     """A training of three updates an epoch, in everything else as `own` says; its rate falls while it lasts."""
     recipe = {**RECIPE, **own}
-    if "schedule" not in own:
+    if "schedule" not in own and isinstance(recipe["epochs"], int):
         reached = [epoch for epoch in RECIPE["schedule"]["milestones"] if epoch < recipe["epochs"]]
         recipe["schedule"] = {**RECIPE["schedule"], "milestones": reached}
     return recipe
