@@ -22,6 +22,8 @@ except InputError as error:
 CONFIG = PLAN.config  # what users changed, completed
 PATHS = PLAN.paths
 TITLES = Titles(PLAN.runs, PLAN.analyses)
+# Snakemake fills in messages with the names of its own module, where a workflow's names are unless it is imported as one.
+vars(sys.modules["snakemake.workflow"]).setdefault("TITLES", TITLES)
 SCALE = PLAN.scale.name
 LOGS = PATHS.results / "logs"
 ENVIRONMENT = str(ROOT / "envs" / "environment.yaml")

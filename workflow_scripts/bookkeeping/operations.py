@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 import yaml
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.flop_counter import FlopCounterMode
 
 from workflow_scripts import models
@@ -114,11 +115,11 @@ class Operations:
         match analysis.kind:
             case "curve":
                 trained = recipe["epochs"] * recipe["samples_per_epoch"] * (1 + BACKWARD)
-                evaluated = recipe["points"] * (1 + len(recipe["save"])) * everything
+                evaluated = recipe["points"] * (1 + len(recipe["save"])) * (everything + self._refresh(recipe))
                 saved = len(recipe["save"]) * recipe["bends"] * weights * BYTES
                 return Work("curve", network, (trained + evaluated) * forward, saved)
             case "plane":
-                return Work("plane", network, recipe["side"] ** 2 * everything * forward)
+                return Work("plane", network, recipe["side"] ** 2 * (everything + self._refresh(recipe)) * forward)
             case "similarity":
                 passes = sum(self._network(model, recipe["data"])[0] for model in recipe["models"].values())
                 first = Network(canonical(recipe["models"]["first"]), recipe["data"])
@@ -141,6 +142,13 @@ class Operations:
             return self._info(recipe["data"]) is not None and bool(self._network(recipe["model"], recipe["data"]))
         except InputError:
             return False
+
+    def _refresh(self, recipe: dict) -> int:
+        """Training images that batch normalisation's statistics are measured on anew at each point of weight space."""
+        info = self._info(recipe["data"])
+        if not has_batch_norm(canonical(recipe["model"]), info):
+            return 0
+        return info.train if recipe["images"] is None else min(recipe["images"], info.train)
 
     def _info(self, data: str):
         return self.plan.scale.info(data)
@@ -167,6 +175,13 @@ def count_text(model: str, vocabulary: int) -> tuple[float, int]:
     with FlopCounterMode(display=False) as counter:
         network(tokens, tokens)
     return counter.get_total_flops() / LENGTH, sum(parameter.numel() for parameter in network.parameters())
+
+
+@functools.cache
+def has_batch_norm(model: str, info) -> bool:
+    """Whether a model, given as canonical JSON, has statistics of batch normalisation."""
+    with torch.device("meta"):
+        return any(isinstance(module, _BatchNorm) for module in models.build(yaml.safe_load(model), info).modules())
 
 
 @functools.cache

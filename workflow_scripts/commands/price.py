@@ -24,6 +24,7 @@ from workflow_scripts.bookkeeping.operations import Operations, Work
 from workflow_scripts.bookkeeping.rates import ASSUMED, Rates, short
 from workflow_scripts.planning.configuration import read_config
 from workflow_scripts.planning.plan import Plan, make_plan
+from workflow_scripts.runtime.lease import devices
 from workflow_scripts.runtime.store import Store
 from workflow_scripts.training.job import Job, epochs_left
 
@@ -49,7 +50,12 @@ def main() -> None:
     )
     parser.add_argument("targets", nargs="*", help="artifacts by name; all but sensitivities where none is given")
     add_config(parser)
-    parser.add_argument("--device", choices=list(ASSUMED), default="cuda", help="price for (default: %(default)s)")
+    parser.add_argument(
+        "--device",
+        choices=list(ASSUMED),
+        default="cuda" if devices() else "cpu",
+        help="price for (default, by what is here: %(default)s)",
+    )
     assumed = ", ".join(f"{rate:.3g} for {device}" for device, rate in ASSUMED.items())
     parser.add_argument("--rate", type=float, help=f"operations a second where none is measured (default: {assumed})")
     given = parser.parse_args()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workflow_scripts.base.errors import InputError
-from workflow_scripts.datasets.images.pictures import info_of_pictures, is_picture_folder
+from workflow_scripts.datasets.images.pictures import SPLITS, info_of_pictures, is_picture_folder
 from workflow_scripts.datasets.registry import INFO, TO_BE_NAMED, DatasetInfo, info_of_arrays
 from workflow_scripts.datasets.text.corpora import source_files
 from workflow_scripts.datasets.text.settings import TEXT, TextInfo, is_checkpoint_folder, is_text_folder, own_text
@@ -78,11 +78,23 @@ def own_data(sources: dict[str, str]) -> tuple[dict[str, DatasetInfo | TextInfo]
             elif name not in INFO:
                 info_of = info_of_pictures if is_picture_folder(place) else info_of_arrays
                 added[name] = info_of(place, name)
-            elif (place / "x_train.npy").exists() and (problem := other_shape(INFO[name], folder)):
+            elif (problem := not_pictures(INFO[name], place)) or (
+                (place / "x_train.npy").exists() and (problem := other_shape(INFO[name], folder))
+            ):
                 problems.append(f"config.yaml: data.sources.{name}: {problem}")
         except InputError as error:
             problems.append(f"config.yaml: data.sources.{name}: {error}")
     return added, problems
+
+
+def not_pictures(known: DatasetInfo, folder: Path) -> str | None:
+    """Say what a folder lacks that is named as a data set of pictures; None of one that is on another machine alone."""
+    missing = [split for split in SPLITS.values() if not (folder / split).is_dir()]
+    if known.form != "pictures" or not folder.exists() or not missing:
+        return None
+    roots = [place.parent for place in folder.glob("*/*/train") if (place.parent / "val").is_dir()]
+    hint = f"name {roots[0]}" if roots else "name the folder that holds both"
+    return f"{folder} has no {' and no '.join(f'{split}/<class>' for split in missing)}; {hint}"
 
 
 def other_shape(known: DatasetInfo, folder: str) -> str | None:

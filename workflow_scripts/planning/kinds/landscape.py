@@ -15,6 +15,9 @@ def curve(resolver: "AnalysisResolver", name: str, settings: dict, where: str) -
     if ends is None:
         return None
     (first, start), (second, end) = ends
+    if start == end:
+        resolver.problems.append(f"{where}: start and end are the same checkpoint, {settings['start']}; name two")
+        return None
     if not resolver.alike([first.recipe, second.recipe], where):
         return None
     batch = resolver.scale.batch_size(settings["batch_size"])

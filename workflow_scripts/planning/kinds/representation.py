@@ -14,7 +14,8 @@ def similarity(resolver: "AnalysisResolver", name: str, settings: dict, where: s
         return None
     (first, one), (second, other) = ends
     data = first.recipe["data"]
-    images = min(settings["images"], resolver.scale.info(data).train)
+    known = resolver.scale.info(data).train
+    images = known if settings["images"] is None else min(settings["images"], known)
     models = {"first": first.recipe["model"], "second": second.recipe["model"]}
     recipe = {
         **settings,
