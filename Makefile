@@ -54,7 +54,7 @@ help: ## list targets and variables
 	@awk -F ' [?]= |## ' '/^[A-Z_]+ [?]= .*## / { printf "  %-16s %s\n", $$1, $$3 }' Makefile
 
 demo: env ## reproduce both papers at the demo scale, from data to the site
-	$(in_env) $(SNAKEMAKE) --cores $(CORES) all site
+	$(in_env) $(SNAKEMAKE) $$(test -t 1 && echo --logger rich) --cores $(CORES) all site
 	@echo "The site is $(CURDIR)/results/demo/site/index.html"
 
 test: env ## run every test
