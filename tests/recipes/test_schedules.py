@@ -162,7 +162,7 @@ def test_knee_without_explore_is_linear():
 
 
 @pytest.mark.parametrize("name", ["linear", "cosine", "knee"])
-@given(lr=st.floats(1e-6, 10), steps_per_epoch=st.floats(0.5, 60), warmup=st.floats(0, 5))
+@given(lr=st.floats(1e-6, 10), steps_per_epoch=st.floats(2, 60), warmup=st.floats(0, 5))  # one update at least decays
 def test_decays_end_at_exactly_zero(name, lr, steps_per_epoch, warmup):
     spec = declaration(name, lr=lr, warmup={"epochs": warmup}) | ({} if name == "knee" else {"final": 0.0})
     total = round(EPOCHS * steps_per_epoch)
