@@ -220,6 +220,16 @@ def test_recipes_run_inside_the_environment(built):
     assert result.stdout.count(f"\n{built}/.venv None\n") == 1, result.stderr
 
 
+def test_a_home_that_cannot_be_written_hinders_nothing(built, tmp_path):
+    """Snakemake's cache then has a place of its own; a home that can be written keeps it."""
+    (built / "show.py").write_text("import os; print('cache', os.getenv('XDG_CACHE_HOME'))")
+    seen = [
+        make("demo", "LOCK=empty.lock", "SNAKEMAKE=python show.py", folder=built, HOME=str(home)).stdout
+        for home in (tmp_path / "nowhere", tmp_path)
+    ]
+    assert "closer-look-cache" in seen[0] and "\ncache None\n" in seen[1]
+
+
 def test_changed_lock_asks_for_a_new_environment(built):
     assert make("-q", "env", "LOCK=other.lock", folder=built).returncode == 1
 
