@@ -167,7 +167,7 @@ def test_help_lists_every_target():
 
 def test_demo_makes_environment_results_and_report_in_turn(checkout):
     told = make("-n", "demo", "CORES=3", "LOCK=empty.lock", "VENV=none", folder=checkout).stdout
-    steps = ["-m venv", "--require-hashes", "snakemake --cores 3 all site\n", "site/index.html"]
+    steps = ["-m venv", "--require-hashes", "--cores 3 all site\n", "site/index.html"]
     positions = [told.find(step) for step in steps]
     assert -1 not in positions
     assert positions == sorted(positions)
