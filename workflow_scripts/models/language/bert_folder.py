@@ -50,7 +50,7 @@ HEAD_PARTS = ("pooler.", "next.", "answer.", "masked.", "masked_norm.", "masked_
 
 @dataclass(frozen=True)
 class BertFolder:
-    """A checkpoint that was read.
+    """A checkpoint that was read: a folder, or the file of a run.
 
     options : of `Bert`. vocabulary : number of word pieces. pad : the number of [PAD]. state : tensors by our names.
     """
@@ -124,6 +124,20 @@ def read_bert(folder: Path) -> BertFolder:
         raise InputError(f"{folder / WEIGHTS} has not the {vocabulary} word pieces that {CONFIG} names")
     options = {ours: config[usual] for usual, ours in OPTIONS.items()}
     return BertFolder(folder, options, vocabulary, config.get("pad_token_id") or 0, state)
+
+
+def of_run(path: Path) -> BertFolder:
+    """The checkpoint of a run, from here or from anywhere, whose word pieces are numbered as those of our text.
+
+    Raises
+    ------
+    InputError : it cannot be read, or is of no BERT.
+    """
+    checkpoint = checkpoints.load(path)
+    if "words.weight" not in checkpoint.state:
+        raise InputError(f"{checkpoint} is of no BERT; begin with the checkpoint of a run of the model bert")
+    options = {name: value for name, value in checkpoint.description.get("model", {}).items() if name != "name"}
+    return BertFolder(path, options, len(checkpoint.state["words.weight"]), 0, checkpoint.state)
 
 
 def usual_to_ours(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
