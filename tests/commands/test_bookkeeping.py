@@ -27,7 +27,8 @@ from workflow_scripts.planning.configuration import read_config
 from workflow_scripts.recipes import engine
 from workflow_scripts.recipes.canonical import canonical
 from workflow_scripts.runtime.store import Store
-from workflow_scripts.training.job import Job, Settings, Trainer, export
+from workflow_scripts.training.job import Job, Trainer, export
+from workflow_scripts.training.settings import Settings
 
 FIGURE = {"number": "Figure 1", "section": "1", "title": "A figure", "caption": "It shows.", "template": "figure"}
 

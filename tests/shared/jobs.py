@@ -11,7 +11,8 @@ import torch
 from workflow_scripts.evidence.tables import read_table
 from workflow_scripts.models import checkpoints
 from workflow_scripts.recipes.canonical import canonical
-from workflow_scripts.training.job import Settings, Trainer, export
+from workflow_scripts.training.job import Trainer, export
+from workflow_scripts.training.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}

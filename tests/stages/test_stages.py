@@ -20,7 +20,8 @@ from workflow_scripts.models.vision.initialise import initialise
 from workflow_scripts.recipes.canonical import canonical
 from workflow_scripts.recipes.schema import read_yaml
 from workflow_scripts.tasks.evaluation import evaluate
-from workflow_scripts.training.job import Job, Settings, Trainer, export
+from workflow_scripts.training.job import Job, Trainer, export
+from workflow_scripts.training.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 MODEL = RECIPE["model"]

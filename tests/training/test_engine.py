@@ -21,7 +21,8 @@ from workflow_scripts.models.vision.initialise import initialise
 from workflow_scripts.tasks import task_of
 from workflow_scripts.tasks.distillation import Distillation, distillation_loss
 from workflow_scripts.training import engine, optimizers
-from workflow_scripts.training.job import Job, Settings, Trainer, export
+from workflow_scripts.training.job import Job, Trainer, export
+from workflow_scripts.training.settings import Settings
 
 STEPS = math.ceil(RECIPE["samples_per_epoch"] / RECIPE["batch_size"])
 BATCH_NORM = {"name": "vgg9_bn", "width": 0.0625, "dropout": 0.0, "smallest_side": 2}

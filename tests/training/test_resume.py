@@ -20,7 +20,8 @@ from workflow_scripts.datasets.images.arrays import ARRAYS
 from workflow_scripts.datasets.prepare import prepare
 from workflow_scripts.evidence.tables import read_table
 from workflow_scripts.recipes.canonical import canonical, fingerprint
-from workflow_scripts.training.job import Job, Settings, Trainer
+from workflow_scripts.training.job import Job, Trainer
+from workflow_scripts.training.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from workflow_scripts.base.errors import InputError
+from workflow_scripts.base.stage import command_line
 
 # What recipes count; nothing of it can be less than one.
 COUNTS = {"epochs", "batch_size", "samples_per_epoch", "evaluate_every"}
@@ -26,12 +27,8 @@ def parser(module: str, description: str, example: dict) -> argparse.ArgumentPar
     example : a recipe as a user would write it, shown by --help, with how to name a model where it has none.
     """
     naming = [] if "model" in example else [NAMING]
-    made = argparse.ArgumentParser(
-        prog=f"python -m workflow_scripts.stages.{module}",
-        description=description,
-        epilog="\n\n".join([f"example of a recipe: {json.dumps(example)}", *naming]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    epilog = "\n\n".join([f"example of a recipe: {json.dumps(example)}", *naming])
+    made = command_line(f"stages.{module}", description, epilog)
     made.add_argument("--recipe", required=True, help="what to compute: JSON, or a .json file that holds it")
     made.add_argument("--out", type=Path, required=True, help="folder for the tables")
     add_running(made)

@@ -1,5 +1,6 @@
 """How every stage and command starts: arguments in, one clear sentence out when something is wrong."""
 
+import argparse
 import os
 import re
 import resource
@@ -12,6 +13,21 @@ from pathlib import Path
 from workflow_scripts.base.errors import InputError
 
 COST = re.compile(r"^finished in ([\d.]+) s; CPU ([\d.]+) s; peak memory (\d+) MiB$", re.MULTILINE)
+
+
+def command_line(module: str, description: str, epilog: str = "") -> argparse.ArgumentParser:
+    """The parser of a stage or command; texts of --help keep their line ends.
+
+    Parameters
+    ----------
+    module : below workflow_scripts, such as "stages.train".
+    """
+    return argparse.ArgumentParser(
+        prog=f"python -m workflow_scripts.{module}",
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
 
 
 def run(main: Callable[[], None]) -> None:

@@ -8,12 +8,11 @@ archive/<scale>/ gets the tidy tables that the declarations ask for and the resu
 What it has already stays as it is. Afterwards `snakemake --config scale=reduced source=archive` draws from it.
 """
 
-import argparse
 from pathlib import Path
 
 from workflow_scripts.base.arguments import add_config, changes
 from workflow_scripts.base.errors import InputError
-from workflow_scripts.base.stage import run
+from workflow_scripts.base.stage import command_line, run
 from workflow_scripts.bookkeeping import archive
 from workflow_scripts.planning.configuration import read_config
 from workflow_scripts.planning.plan import make_plan
@@ -22,11 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m workflow_scripts.commands.archive",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_line("commands.archive", __doc__)
     add_config(parser)
     parser.add_argument(
         "--gaps", action="append", default=[], metavar="DATA=TEXT",

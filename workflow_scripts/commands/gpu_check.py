@@ -24,7 +24,7 @@ import time
 from pathlib import Path
 
 from workflow_scripts.base.errors import InputError
-from workflow_scripts.base.stage import run
+from workflow_scripts.base.stage import command_line, run
 
 ROOT = Path(__file__).parents[2]
 LIMITS = {1: 60, 2: 240, 3: 120, 4: 600}  # seconds
@@ -34,11 +34,7 @@ GRACE = 15  # seconds from asking a stage to end to ending it
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m workflow_scripts.commands.gpu_check",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_line("commands.gpu_check", __doc__)
     parser.add_argument("--stages", default="1,2,3,4", help="default: %(default)s")
     parser.add_argument("--limit", action="append", default=[], metavar="STAGE=SECONDS", help=f"default: {LIMITS}")
     parser.add_argument("--out", type=Path, default=Path("results/gpu-check"), help="default: %(default)s")

@@ -9,7 +9,6 @@ recipe that a scale asks for, without checkpoints. `unpack` compares every file 
 puts them where config.yaml has data and results; `workflow_scripts.commands.archive` adds them to the archive.
 """
 
-import argparse
 import io
 import tarfile
 import tempfile
@@ -18,7 +17,7 @@ from pathlib import Path
 from workflow_scripts.base.arguments import add_config, changes
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import link_or_copy, whole_file
-from workflow_scripts.base.stage import run
+from workflow_scripts.base.stage import command_line, run
 from workflow_scripts.bookkeeping.archive import wanted
 from workflow_scripts.datasets.description import CHECKSUMS, sha256
 from workflow_scripts.planning.configuration import read_config
@@ -29,11 +28,7 @@ PLACES = ("data", "results")  # first parts of the names in a pack
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m workflow_scripts.commands.pack",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_line("commands.pack", __doc__)
     parser.add_argument("what", choices=("data", "tables", "unpack"))
     parser.add_argument("names", nargs="*", help="artifacts; for unpack the files that were carried")
     add_config(parser)

@@ -3,13 +3,12 @@
 python -m workflow_scripts.commands.panels
 """
 
-import argparse
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from workflow_scripts.base.files import write_text
-from workflow_scripts.base.stage import run
+from workflow_scripts.base.stage import command_line, run
 from workflow_scripts.plotting import panels, tables
 from workflow_scripts.recipes.schema import read_yaml
 
@@ -33,11 +32,7 @@ A figure may say how its panels are laid out: `layout: {columns: 3, panel_size: 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m workflow_scripts.commands.panels",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_line("commands.panels", __doc__)
     parser.parse_args()
     write_text(DOCUMENT, document())
     print(f"wrote {DOCUMENT}")

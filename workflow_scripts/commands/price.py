@@ -9,7 +9,6 @@ finished trainings of the same network on that kind of device where the folder o
 over --rate, an assumption; which of both is told for each network. The decompositions of SVCCA are not counted.
 """
 
-import argparse
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from pathlib import Path
 
 from workflow_scripts.base.arguments import add_config, changes
 from workflow_scripts.base.errors import InputError
-from workflow_scripts.base.stage import run
+from workflow_scripts.base.stage import command_line, run
 from workflow_scripts.bookkeeping.differences import nearest
 from workflow_scripts.bookkeeping.inventory import STALE, Inventory, all_plans
 from workflow_scripts.bookkeeping.operations import Operations, Work
@@ -43,11 +42,7 @@ class Pending:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m workflow_scripts.commands.price",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_line("commands.price", __doc__)
     parser.add_argument("targets", nargs="*", help="artifacts by name; all but sensitivities where none is given")
     add_config(parser)
     parser.add_argument(

@@ -9,13 +9,12 @@ changed since, and what rests on those. Snakemake never uses them, for every rec
 folder that is half made or not of this project is told as unknown and stays.
 """
 
-import argparse
 from collections import Counter
 from pathlib import Path
 
 from workflow_scripts.base.arguments import add_config, changes
 from workflow_scripts.base.errors import InputError
-from workflow_scripts.base.stage import run
+from workflow_scripts.base.stage import command_line, run
 from workflow_scripts.bookkeeping.inventory import OUTDATED, REUSED, STALE, UNKNOWN, Inventory, Item, all_plans, remove
 from workflow_scripts.evidence import provenance
 from workflow_scripts.planning.configuration import read_config
@@ -24,11 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m workflow_scripts.commands.stale",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_line("commands.stale", __doc__)
     add_config(parser)
     parser.add_argument("--all", action="store_true", help="list also what is not stale")
     parser.add_argument("--remove", action="store_true", help="delete what is listed as stale")

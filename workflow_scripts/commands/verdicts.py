@@ -4,12 +4,11 @@ snakemake --cores all verdicts --config scale=reduced source=archive
 python -m workflow_scripts.commands.verdicts --config scale=reduced source=archive
 """
 
-import argparse
 from pathlib import Path
 
 from workflow_scripts.base.arguments import add_config, changes
 from workflow_scripts.base.errors import InputError
-from workflow_scripts.base.stage import run
+from workflow_scripts.base.stage import command_line, run
 from workflow_scripts.planning.configuration import read_config
 from workflow_scripts.planning.plan import make_plan
 from workflow_scripts.publishing import claims
@@ -19,11 +18,7 @@ COLUMNS = ("claim", "section", "verdict", "effect", "95 % interval", "expected",
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m workflow_scripts.commands.verdicts",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_line("commands.verdicts", __doc__)
     add_config(parser)
     given = parser.parse_args()
     plan = make_plan(read_config(ROOT, changes(given)), ROOT)

@@ -10,7 +10,7 @@ import os
 import sys
 from typing import NoReturn
 
-from workflow_scripts.base.stage import run
+from workflow_scripts.base.stage import command_line, run
 from workflow_scripts.runtime import lease, warm
 
 STAGES = "workflow_scripts.stages"
@@ -28,11 +28,7 @@ def launch(stage: str, arguments: list[str], processes: int = 1) -> NoReturn:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m workflow_scripts.runtime.launch",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_line("runtime.launch", __doc__)
     lease.add_leasing(parser)
     parser.add_argument("stage", help="a module of workflow_scripts/stages")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="of the stage")

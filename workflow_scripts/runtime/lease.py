@@ -26,7 +26,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from workflow_scripts.base.errors import InputError
-from workflow_scripts.base.stage import run
+from workflow_scripts.base.stage import command_line, run
 
 LOCKS = Path("/tmp/closer-look-leases")
 POLL_SECONDS = 0.2
@@ -167,11 +167,7 @@ def lease_for_this_process(given: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m workflow_scripts.runtime.lease",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_line("runtime.lease", __doc__)
     add_leasing(parser)
     parser.add_argument("command", nargs="+", help="the command and its arguments")
     arguments = parser.parse_args()

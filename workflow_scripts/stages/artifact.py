@@ -7,7 +7,6 @@ a figure, figure.svg, figure.png and values.csv, or, for a table, table.html, ta
 specification is described in workflow_scripts/plotting/spec.py.
 """
 
-import argparse
 import json
 import os
 import re
@@ -18,7 +17,7 @@ from pathlib import Path
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import whole_file
-from workflow_scripts.base.stage import run_stage
+from workflow_scripts.base.stage import command_line, run_stage
 from workflow_scripts.plotting.spec import read_spec
 
 PACKAGE = Path(__file__).parents[1]
@@ -29,7 +28,7 @@ ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 def main() -> None:
     """Read the arguments, draw the artifact in a temporary place, and copy it out whole."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line("stages.artifact", __doc__)
     parser.add_argument("--spec", required=True, help="description of the figure or table: JSON, or a .json file")
     parser.add_argument("--template", type=Path, required=True, help="notebook that draws it")
     parser.add_argument("--out-dir", type=Path, required=True, help="directory for the notebook and what it makes")

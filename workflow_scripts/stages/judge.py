@@ -3,13 +3,12 @@
 python -m workflow_scripts.stages.judge --config scale=reduced --out results/reduced/verdicts.parquet
 """
 
-import argparse
 from pathlib import Path
 
 import pandas as pd
 
 from workflow_scripts.base.arguments import add_config, changes
-from workflow_scripts.base.stage import run_stage
+from workflow_scripts.base.stage import command_line, run_stage
 from workflow_scripts.evidence import provenance
 from workflow_scripts.evidence.predicates import find
 from workflow_scripts.evidence.sources import Sources
@@ -25,11 +24,7 @@ NAN = float("nan")
 
 def main() -> None:
     """Plan, judge, write the table."""
-    parser = argparse.ArgumentParser(
-        prog="python -m workflow_scripts.stages.judge",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_line("stages.judge", __doc__)
     add_config(parser)
     parser.add_argument("--out", type=Path, required=True, help="the table, a .parquet file")
     given = parser.parse_args()

@@ -1,9 +1,8 @@
 """Prepare one data set: download it or read a directory of arrays, check it, and write memory-mappable arrays."""
 
-import argparse
 from pathlib import Path
 
-from workflow_scripts.base.stage import run_stage
+from workflow_scripts.base.stage import command_line, run_stage
 from workflow_scripts.datasets.derive import derive
 from workflow_scripts.datasets.prepare import prepare
 from workflow_scripts.datasets.registry import INFO
@@ -11,7 +10,7 @@ from workflow_scripts.datasets.text.settings import FORMS, TEXT
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m workflow_scripts.stages.prepare_data", description=__doc__)
+    parser = command_line("stages.prepare_data", __doc__)
     parser.add_argument("name", help=f"{', '.join([*INFO, *TEXT])}, another name together with --source, or --origin")
     parser.add_argument("--out", type=Path, required=True, help="directory to write, such as data/cifar10")
     parser.add_argument(

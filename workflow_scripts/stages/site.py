@@ -3,11 +3,10 @@
 python -m workflow_scripts.stages.site --config scale=reduced source=archive --out results/reduced/site
 """
 
-import argparse
 from pathlib import Path
 
 from workflow_scripts.base.arguments import add_config, changes
-from workflow_scripts.base.stage import run_stage
+from workflow_scripts.base.stage import command_line, run_stage
 from workflow_scripts.planning.configuration import read_config
 from workflow_scripts.planning.plan import make_plan
 from workflow_scripts.publishing.site import build
@@ -17,11 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 def main() -> None:
     """Plan, write the pages, have Sphinx make the site."""
-    parser = argparse.ArgumentParser(
-        prog="python -m workflow_scripts.stages.site",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_line("stages.site", __doc__)
     add_config(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder for the site; what it holds is replaced")
     given = parser.parse_args()

@@ -9,9 +9,10 @@ import json
 from pathlib import Path
 
 from workflow_scripts.base.arguments import add_resuming, add_running, read_json, results_folder
-from workflow_scripts.base.stage import run_stage
+from workflow_scripts.base.stage import command_line, run_stage
 from workflow_scripts.runtime.processes import joined
-from workflow_scripts.training.job import Job, Settings, Trainer
+from workflow_scripts.training.job import Job, Trainer
+from workflow_scripts.training.settings import Settings
 
 EXAMPLE = {
     "recipe": {
@@ -69,12 +70,7 @@ def others_in_group(job: Job, groups: Path) -> list[Job]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m workflow_scripts.stages.train",
-        description=__doc__,
-        epilog=f"example of a job: {json.dumps(EXAMPLE)}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_line("stages.train", __doc__, f"example of a job: {json.dumps(EXAMPLE)}")
     parser.add_argument("--job", required=True, help="JSON {recipe, checkpoints}, or a .json file that holds it")
     parser.add_argument("--out", type=Path, required=True, help="folder for the outputs")
     parser.add_argument("--teacher", type=Path, help="checkpoint of the teacher, if it is not in runs/ of the results")

@@ -7,7 +7,6 @@ sentence a line, by one checkpoint, and --out is the file of its translations:
         --checkpoints results/runs/<run>/checkpoints/best.safetensors --recipe '{"beam": 5, "length_penalty": 1.0}'
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from torch import nn
 from workflow_scripts.base.arguments import add_running, read_json
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import write_text
-from workflow_scripts.base.stage import run
+from workflow_scripts.base.stage import command_line, run
 from workflow_scripts.datasets.text.lines import read_lines
 from workflow_scripts.datasets.text.parallel import TextCodec
 from workflow_scripts.datasets.text.parallel_text import ParallelText
@@ -73,7 +72,7 @@ def translated(network: nn.Module, source: torch.Tensor, data: ParallelText, rec
 
 def translate_file() -> None:
     """Translate a file of plain text."""
-    parser = argparse.ArgumentParser(prog="python -m workflow_scripts.stages.translate", description=__doc__)
+    parser = command_line("stages.translate", __doc__)
     parser.add_argument("--text", type=Path, required=True, help="plain text to translate, a sentence a line")
     parser.add_argument("--checkpoints", type=Path, required=True, help="the checkpoint that translates")
     parser.add_argument("--recipe", default='{"beam": 5, "length_penalty": 1.0}', help="default: %(default)s")

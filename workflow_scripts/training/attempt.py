@@ -3,7 +3,7 @@
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
@@ -15,10 +15,8 @@ from workflow_scripts.tasks import task_of
 from workflow_scripts.training import engine
 from workflow_scripts.training.history import History
 from workflow_scripts.training.progress import Progress
+from workflow_scripts.training.settings import Settings
 from workflow_scripts.training.snapshot import Facts, Snapshot
-
-if TYPE_CHECKING:
-    from workflow_scripts.training.job import Settings
 
 
 class Attempt:
@@ -39,7 +37,7 @@ class Attempt:
         recipe: dict,
         asked: dict[str, int],
         snapshot: Snapshot,
-        settings: "Settings",
+        settings: Settings,
         processes: Processes,
     ):
         self.store, self.id, self.recipe, self.asked = store, id, recipe, asked

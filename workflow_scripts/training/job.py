@@ -20,6 +20,7 @@ from workflow_scripts.recipes.steps import updates_per_epoch
 from workflow_scripts.runtime.log import say
 from workflow_scripts.runtime.processes import Processes
 from workflow_scripts.runtime.store import Store
+from workflow_scripts.training.settings import Settings
 from workflow_scripts.training.snapshot import Facts, Snapshot
 
 if TYPE_CHECKING:
@@ -47,19 +48,6 @@ class Job:
         """The checkpoint of another run that this one begins with, below a folder of finished runs."""
         needed = needed_checkpoint(self.recipe)
         return needed and runs / needed["run"] / "checkpoints" / f"{needed['at']}.safetensors"
-
-
-@dataclass
-class Settings:
-    """How jobs are run, which changes no result: where data, store and outputs are, and the device."""
-
-    data: Path
-    store: Path
-    device: str = "auto"
-    snapshot_seconds: float = 60.0
-    scale: str = ""
-    threads: int = 1
-    workers: int = 0
 
 
 class Trainer:
