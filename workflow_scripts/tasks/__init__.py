@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from workflow_scripts.tasks.base import Task
 
 # By name: the module in this package whose function `task(recipe, data, source)` makes the task.
-TASKS = {name: name for name in ("classification", "distillation", "translation", "masked_lm")}
+TASKS = {name: name for name in ("classification", "distillation", "translation", "masked_lm", "question_answering")}
 
 
 def name_of(recipe: Mapping[str, Any]) -> str:

@@ -79,11 +79,7 @@ class BertTask:
         InputError : there is none, or it is of another size or of other word pieces.
         """
         if self.source is None:
-            name = self.recipe["pretrained"].get("folder", "a run's checkpoint")
-            raise InputError(
-                f"the training begins with {name}, but it is not known where that is; name the folder in config.yaml "
-                f"under data.sources.{name}, or give --pretrained"
-            )
+            raise InputError("the training begins with a checkpoint, but it is not known where that is; give its path")
         if not self.source.is_dir():
             of_run(self.source).into(network)
             return
