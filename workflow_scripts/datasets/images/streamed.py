@@ -139,7 +139,7 @@ def _started(loader: DataLoader) -> Iterator:
         return iter(loader)
     except OSError as error:  # each worker needs a few semaphores, which take a page of shared memory each
         raise InputError(
-            f"worker processes cannot be started ({error.strerror}); where /dev/shm is full or missing, make room there "
+            f"worker processes cannot be started ({error.strerror}); if /dev/shm is full or missing, make room there "
             "(docker run --shm-size 1g), or decode without them (training: {workers: 0})"
         ) from None
 
