@@ -16,6 +16,7 @@ WORTH_WARMING = 10
 # What lasts as long as the workflow runs.
 LASTING = contextlib.ExitStack()
 
+
 def write_run_groups(ids) -> None:
     """Tell the trainings which runs of this invocation they may do in one process."""
     wanted = set(ids)
