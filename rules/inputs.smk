@@ -59,7 +59,7 @@ def pretrained_of(wildcards) -> list[str]:
     """The BERT checkpoint's files that a run begins with, in the folder that config.yaml names; none for other runs."""
     name = needed_folder(PLAN.runs[wildcards.id].recipe)
     folder = Path(CONFIG["data"]["sources"].get(name, name or ""))
-    return [str(folder / file) for file in CHECKPOINT_FILES] if name else []
+    return [str(folder / file) for file in CHECKPOINT_FILES if (folder / file).is_file()] if name else []
 
 
 def recipe_of(wildcards) -> str:
