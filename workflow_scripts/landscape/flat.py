@@ -74,17 +74,13 @@ class FlatModel:
 
         Raises
         ------
-        InputError : a parameter is missing from the state or has another shape.
+        InputError : a parameter is missing from the state, is no tensor or has another shape.
         """
         problems = [
             f"{name} should have shape {tuple(shape)}, "
-            + (
-                f"the checkpoint has {tuple(state[name].shape)}"
-                if name in state
-                else "it is missing from the checkpoint"
-            )
+            + (f"the checkpoint has {described(state[name])}" if name in state else "it is missing from the checkpoint")
             for name, shape in self.shapes.items()
-            if name not in state or state[name].shape != shape
+            if not isinstance(state.get(name), Tensor) or state[name].shape != shape
         ]
         if problems:
             raise InputError.together(
@@ -146,8 +142,12 @@ def evaluate_points(
 
     Raises
     ------
-    InputError : a point does not fit the network.
+    InputError : a point does not fit the network, or that is no `FlatModel`.
     """
+    if not isinstance(flat, FlatModel):
+        raise InputError(
+            f"a network whose weights are moved must be a FlatModel, not {described(flat)}: FlatModel(model)"
+        )
     limits, splits = limits or {}, list(splits)
     kept = KeptBatches(data)
     flat.model.eval()
