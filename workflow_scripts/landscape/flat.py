@@ -77,8 +77,9 @@ class FlatModel:
         InputError : a parameter is missing from the state, is no tensor or has another shape.
         """
         problems = [
-            f"{name} should have shape {tuple(shape)}, "
-            + (f"the checkpoint has {described(state[name])}" if name in state else "it is missing from the checkpoint")
+            f"{name} should have shape {tuple(shape)}, " + _found(state[name])
+            if name in state
+            else f"{name} should have shape {tuple(shape)}, it is missing from the checkpoint"
             for name, shape in self.shapes.items()
             if not isinstance(state.get(name), Tensor) or state[name].shape != shape
         ]
@@ -91,6 +92,11 @@ class FlatModel:
     def to_state(self) -> dict[str, Tensor]:
         """The `state_dict` of the present point, buffers included, as copies."""
         return {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+
+
+def _found(value: object) -> str:
+    """What a checkpoint has for a parameter, as the end of a sentence."""
+    return f"the checkpoint has {tuple(value.shape) if isinstance(value, Tensor) else described(value)}"
 
 
 class KeptBatches:
