@@ -40,7 +40,7 @@ onstart:
     if not PATHS.archived:
         write_run_groups(job.wildcards.id for job in workflow.dag.needrun_jobs() if job.rule.name == "train")
     if ON_THIS_MACHINE and len(list(workflow.dag.needrun_jobs())) >= WORTH_WARMING:
-        LASTING.enter_context(warm.started())
+        LASTING.enter_context(warm.started(warm.DRAWING if PATHS.archived else (*warm.COMPUTING, *warm.DRAWING)))
 
 
 onsuccess:

@@ -4,9 +4,10 @@
     python -m workflow_scripts.commands.price gotmare2019_figure_3 --config scale=paper
 
 The first table has each artifact as if nothing were there, shared work counted once in its sum; "still to be done" is
-what `snakemake -n` would run, less what is finished in the store. Hours are those of one device, at the rate of the
-finished trainings of the same network on that kind of device where the folder of results has some, else the operations
-over --rate, an assumption; which of both is told for each network. The decompositions of SVCCA are not counted.
+what `snakemake -n` would run, less what is finished in the store. Hours are those of one device: at the rate of the
+finished trainings of the same network on that kind of device where the folder of results has some, else at --rate, else
+as an H100 was benchmarked with the network, else at an assumed rate; which of these is told for each network. The
+decompositions of SVCCA are not counted.
 """
 
 import argparse
@@ -56,8 +57,7 @@ def main() -> None:
         default="cuda" if devices() else "cpu",
         help="price for (default, by what is here: %(default)s)",
     )
-    assumed = ", ".join(f"{rate:.3g} for {device}" for device, rate in ASSUMED.items())
-    parser.add_argument("--rate", type=float, help=f"operations a second where none is measured (default: {assumed})")
+    parser.add_argument("--rate", type=float, help="operations a second of networks without trainings in the results")
     given = parser.parse_args()
     config = read_config(ROOT, changes(given), given.configfile)
     plan = make_plan(config, ROOT)
