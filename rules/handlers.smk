@@ -7,8 +7,8 @@ import contextlib
 from workflow_scripts.base.files import write_text
 from workflow_scripts.bookkeeping.summary import summary
 
-# For fewer jobs a process that imports everything costs more than it saves: for 4 figures 31 s of CPU in place of 24.
-WORTH_WARMING = 10
+# For fewer jobs a process that imports everything costs as much as it saves; for 4 figures 13 s of CPU in place of 22.
+WORTH_WARMING = 4
 
 # What lasts as long as the workflow runs.
 LASTING = contextlib.ExitStack()
