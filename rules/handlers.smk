@@ -4,8 +4,11 @@
 
 import contextlib
 
+from snakemake.logging import logger
+
 from workflow_scripts.base.files import write_text
 from workflow_scripts.bookkeeping.summary import summary
+from workflow_scripts.runtime.job_lines import print_job_lines
 
 # For fewer jobs a process that imports everything costs as much as it saves; for 4 figures 13 s of CPU in place of 22.
 WORTH_WARMING = 4
@@ -37,6 +40,8 @@ def end() -> None:
 
 
 onstart:
+    if not workflow.output_settings.verbose:
+        print_job_lines(logger.handlers, len(list(workflow.dag.needrun_jobs())))
     if not PATHS.archived:
         write_run_groups(job.wildcards.id for job in workflow.dag.needrun_jobs() if job.rule.name == "train")
     if ON_THIS_MACHINE and len(list(workflow.dag.needrun_jobs())) >= WORTH_WARMING:
