@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.sampling import Share
-from workflow_scripts.datasets.text.documents import DocumentText, Masked
+from workflow_scripts.datasets.text.documents import DocumentText, Masked, MaskedUpdate
 from workflow_scripts.evidence.metrics import METRICS
 from workflow_scripts.models.language.bert import PreTraining
 from workflow_scripts.recipes.steps import in_phases
@@ -54,7 +54,7 @@ class MaskedLM(BertTask):
         together = self.at_once[length]
         for update in self.data.masked_updates(recipe["seed"], epoch, size, self.steps, length, together, share, start):
             weight = torch.full((), size / update.masked, device=device)
-            batches = (Batch((*pairs, weight), len(pairs.tokens)) for pairs in update.parts)
+            batches = _batches(update, weight)
             yield Update(tuple(batches) if len(share.of(size)) <= together else batches, size)
 
     def loss(self, network: nn.Module, batch: Batch) -> Loss:
@@ -90,3 +90,9 @@ class MaskedLM(BertTask):
         masked, following, hits, told, places, count = processes.total(sums).tolist()
         means = (masked / places + following / count, masked / places, hits / places, told / count)
         return {name: METRICS[name].of_mean(mean) for name, mean in zip(MEASURED, means, strict=True)}
+
+
+def _batches(update: MaskedUpdate, weight: Tensor) -> Iterator[Batch]:
+    """The parts of an update, made as they are asked for; the weight is that of a masked place's loss."""
+    for pairs in update.parts:
+        yield Batch((*pairs, weight), len(pairs.tokens))

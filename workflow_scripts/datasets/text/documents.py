@@ -218,8 +218,12 @@ class DocumentText:
         for begin in range(first * batch_size, len(order), batch_size):
             places = range(begin, begin + batch_size)
             pairs = self._drawn("train", order[begin:][:batch_size], [(seed, epoch, place) for place in places], length)
-            parts = (self._masked(pairs[start : min(start + together, own.stop)]) for start in own[::together])
+            parts = self._parts(pairs[own.start : own.stop], together)
             yield MaskedUpdate(parts, sum(masked_count(pair.length) for pair in pairs))
+
+    def _parts(self, pairs: list[Pair], together: int) -> Iterator[Masked]:
+        for start in range(0, len(pairs), together):
+            yield self._masked(pairs[start : start + together])
 
     def masked_batches(self, split: str, batch_size: int, length: int, share: Share = WHOLE) -> Iterator[Masked]:
         """As `batches`, masked, always the same."""
