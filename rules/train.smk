@@ -1,6 +1,7 @@
 # Train every distinct run once.
 #
-# INPUT: the prepared data; for a student its teacher's checkpoints.
+# INPUT: the prepared data; for a student its teacher's checkpoints; what a run is pre-trained by, a run's checkpoints or
+#        the folder that config.yaml names.
 # OUTPUT: results/runs/<fingerprint>/: metrics.parquet, recipe.json, checkpoints/.
 #
 # Small runs must not pay a start of torch each. So a job that has trained its own run goes on with those of its group that
@@ -13,6 +14,7 @@ rule train:
     input:
         data=lambda wildcards: PATHS.dataset(data_of(wildcards)),
         teacher=lambda wildcards: teachers_of(wildcards.id),
+        pretrained=pretrained_of,
     output:
         metrics=PATHS.metrics("{id}"),
         recipe=PATHS.run("{id}") / "recipe.json",
@@ -28,6 +30,7 @@ rule train:
         runtime="12h",
     params:
         job=lambda wildcards: canonical(PLAN.runs[wildcards.id].job()),
+        pretrained=lambda wildcards: [f"--pretrained={Path(file).parent}" for file in pretrained_of(wildcards)[:1]],
     message:
         "train {TITLES:{wildcards.id}}"
     shell:
@@ -35,5 +38,6 @@ rule train:
         " --job {params.job:q}"
         ' --data "$(dirname {input.data:q})"'
         ' --out "$(dirname {output.metrics:q})"'
+        " {params.pretrained:q}"
         ' "${{computing[@]}}"'
         " > {log:q} 2>&1"

@@ -18,20 +18,6 @@ from workflow_scripts.datasets.text.wordpieces import NAMES, learn_vocabulary, l
 REAL = Path(os.environ.get("CLOSER_LOOK_DATA", "nowhere"))
 
 
-@pytest.fixture(scope="module")
-def documents(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("documents") / "out"
-    prepare("grammar_documents", folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def questions(tmp_path_factory, documents):
-    folder = tmp_path_factory.mktemp("questions") / "out"
-    prepare("grammar_questions", folder, vocabulary=documents)
-    return folder
-
-
 def squad(context, question, answer, begin):
     asked = {"id": "q1", "question": question, "answers": [{"text": answer, "answer_start": begin}]}
     return {"version": "1.1", "data": [{"title": "T", "paragraphs": [{"context": context, "qas": [asked]}]}]}

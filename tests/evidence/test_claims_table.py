@@ -5,6 +5,7 @@ import pytest
 from tests.shared.declarations import Declarations
 from workflow_scripts.evidence.sources import Sources
 from workflow_scripts.evidence.tables import read_table, write_table
+from workflow_scripts.publishing import claims
 from workflow_scripts.stages.judge import judged
 
 
@@ -51,3 +52,13 @@ def test_only_tests_are_corrected(verdicts):
 def test_at_demo_nothing_is_evidence(tmp_path):
     declared = Declarations(tmp_path)
     assert not declared.plan("demo").scale.evidence and declared.plan("reduced").scale.evidence
+
+
+def test_a_paper_that_states_no_claims_has_an_empty_table(tmp_path):
+    declared = Declarations(tmp_path)
+    declared.path("claims").unlink()
+    plan = declared.plan()
+    frame = judged(plan, Sources())
+    assert frame.groupby(["whose", "verdict"]).size().empty
+    write_table(tmp_path / "verdicts.parquet", frame, "verdicts")
+    assert claims.read(plan, tmp_path / "verdicts.parquet") == []

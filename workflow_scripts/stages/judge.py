@@ -13,7 +13,7 @@ from workflow_scripts.base.stage import run_stage
 from workflow_scripts.evidence import provenance
 from workflow_scripts.evidence.predicates import find
 from workflow_scripts.evidence.sources import Sources
-from workflow_scripts.evidence.tables import write_table
+from workflow_scripts.evidence.tables import KINDS, write_table
 from workflow_scripts.evidence.verdicts import Finding, decide
 from workflow_scripts.planning.claims import Claim
 from workflow_scripts.planning.configuration import read_config
@@ -51,7 +51,7 @@ def judged(plan: Plan, tables: Sources) -> pd.DataFrame:
     papers = _decided(own, [_finding(claim, "paper_judge", tables) for claim in own], True)
     rows = [{**row, "whose": "ours", **_where(claim, plan, tables)} for claim, row in zip(claims, ours, strict=True)]
     rows += [{**row, "whose": "paper", **dict.fromkeys(("scale", "data", "device"), "")} for row in papers]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=list(KINDS["verdicts"].columns))
 
 
 def _finding(claim: Claim, key: str, tables: Sources) -> Finding:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from workflow_scripts.base.arguments import add_resuming, add_running, read_json, results_folder
 from workflow_scripts.base.stage import run_stage
+from workflow_scripts.recipes.needs import needed_folder
 from workflow_scripts.runtime.processes import joined
 from workflow_scripts.training.job import Job, Settings, Trainer
 
@@ -77,17 +78,23 @@ def main() -> None:
     )
     parser.add_argument("--job", required=True, help="JSON {recipe, checkpoints}, or a .json file that holds it")
     parser.add_argument("--out", type=Path, required=True, help="folder for the outputs")
-    parser.add_argument("--teacher", type=Path, help="checkpoint of the teacher, if it is not in runs/ of the results")
+    parser.add_argument(
+        "--teacher",
+        type=Path,
+        help="checkpoint of the run that this one learns from or begins with, if it is not in runs/ of the results",
+    )
+    parser.add_argument("--pretrained", type=Path, help="the checkpoint folder that `pretrained` of the recipe names")
     add_running(parser)
     add_resuming(parser)
     given = parser.parse_args()
     job, results = read_job(given.job), results_folder(given, given.out)
+    folders = {needed_folder(job.recipe): given.pretrained}
     with joined(given.device) as processes:
         trainer = Trainer(settings(given, given.out), processes)
-        trainer.finish(job, given.teacher or job.source(results / "runs"), given.out)
+        trainer.finish(job, given.teacher or job.source(results / "runs", folders), given.out)
     if trainer.has_trained and processes.alone:
         groups = results / "run_groups" / f"{given.scale}.json"
-        trainer.finish_others(others_in_group(job, groups), results / "runs")
+        trainer.finish_others(others_in_group(job, groups), results / "runs", folders)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from workflow_scripts.tasks.base import Task
 
 # By name: the module in this package whose function `task(recipe, data, source)` makes the task.
-TASKS = {name: name for name in ("classification", "distillation", "translation")}
+TASKS = {name: name for name in ("classification", "distillation", "translation", "masked_lm", "question_answering")}
 
 
 def name_of(recipe: Mapping[str, Any]) -> str:
@@ -38,4 +38,7 @@ def task_of(recipe: Mapping[str, Any], data: Any, source: Path | None = None) ->
     name = name_of(recipe)
     if name not in TASKS:
         raise InputError(f"there is no task {name!r}; choose one of {', '.join(TASKS)}")
-    return importlib.import_module(f"{__name__}.{TASKS[name]}").task(recipe, data, source)
+    module = importlib.import_module(f"{__name__}.{TASKS[name]}")
+    if missing := [key for key in getattr(module, "NEEDED", ()) if key not in recipe]:
+        raise InputError(f"a recipe of the task {name} needs {' and '.join(missing)} too")
+    return module.task(recipe, data, source)

@@ -16,6 +16,7 @@ from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.opened import TrainingData
 from workflow_scripts.datasets.sampling import Share, generator
 from workflow_scripts.models.vision.initialise import initialise
+from workflow_scripts.recipes.steps import in_phases
 from workflow_scripts.runtime.device import autocast
 from workflow_scripts.runtime.kernels import small_batches
 from workflow_scripts.runtime.processes import Processes
@@ -109,7 +110,4 @@ class Classification:
 
 def image_side(phases: list[list[int]] | None, epoch: int) -> int | None:
     """The size of training images in epoch 1, 2, ... of phases [[epochs, side], ...]; None for their own, always."""
-    if phases is None:
-        return None
-    ends = itertools.accumulate(epochs for epochs, _ in phases)
-    return next(side for end, (_, side) in zip(ends, phases, strict=True) if epoch <= end)
+    return None if phases is None else in_phases(phases, epoch)

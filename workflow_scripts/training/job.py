@@ -5,9 +5,11 @@ Neither torch nor pandas is imported until there is something to train: a finish
 
 import contextlib
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from workflow_scripts.base.errors import InputError
@@ -15,11 +17,11 @@ from workflow_scripts.base.files import link_or_copy, whole_directory, whole_fil
 from workflow_scripts.datasets.description import digests
 from workflow_scripts.recipes.canonical import canonical, fingerprint
 from workflow_scripts.recipes.merge import merge
-from workflow_scripts.recipes.needs import needed_checkpoint
+from workflow_scripts.recipes.needs import needed_checkpoint, needed_folder
 from workflow_scripts.recipes.steps import updates_per_epoch
 from workflow_scripts.runtime.log import say
 from workflow_scripts.runtime.processes import Processes
-from workflow_scripts.runtime.store import Store
+from workflow_scripts.runtime.store import Store, digest
 from workflow_scripts.training.snapshot import Facts, Snapshot
 
 if TYPE_CHECKING:
@@ -43,8 +45,15 @@ class Job:
     def id(self) -> str:
         return fingerprint(self.recipe)
 
-    def source(self, runs: Path) -> Path | None:
-        """The checkpoint of another run that this one begins with, below a folder of finished runs."""
+    def source(self, runs: Path, folders: Mapping[str | None, Path | None] = MappingProxyType({})) -> Path | None:
+        """The checkpoint that this run begins with or learns from.
+
+        Parameters
+        ----------
+        runs : folder of finished runs, of whose runs it may be. folders : checkpoint folders by the names in recipes.
+        """
+        if name := needed_folder(self.recipe):
+            return folders.get(name)
         needed = needed_checkpoint(self.recipe)
         return needed and runs / needed["run"] / "checkpoints" / f"{needed['at']}.safetensors"
 
@@ -72,14 +81,16 @@ class Trainer:
         self.settings, self.processes = settings, processes
         self.has_trained = False
 
-    def finish_others(self, jobs: list[Job], runs: Path) -> None:
+    def finish_others(
+        self, jobs: list[Job], runs: Path, folders: Mapping[str | None, Path | None] = MappingProxyType({})
+    ) -> None:
         """Train those of a group that no process has begun: small runs share a start of torch and a copy of the data.
 
         What is wrong with one of them is reported by its own job, which will come upon it too.
         """
         for job in jobs:
             with contextlib.suppress(InputError, BlockingIOError):
-                self.finish(job, job.source(runs), wait=False)
+                self.finish(job, job.source(runs, folders), wait=False)
 
     def finish(self, job: Job, source: Path | None = None, out: Path | None = None, wait: bool = True) -> Store:
         """Train a job to its end in the store, unless that has been done.
@@ -95,7 +106,8 @@ class Trainer:
         ------
         BlockingIOError : another process works on it, and `wait` is false.
         """
-        store = Store(self.settings.store, job.id, {"recipe": job.recipe, "data": digests(self.settings.data)})
+        identity = {"recipe": job.recipe, "data": digests(self.settings.data), **pretrained_by(job, source)}
+        store = Store(self.settings.store, job.id, identity)
         with store.locked(wait) if self.processes.is_main else contextlib.nullcontext():
             if self.processes.broadcast(self.processes.is_main and _is_to_be_trained(store, job)):
                 self._train(store, job, source)
@@ -177,6 +189,26 @@ class Trainer:
         if device.type == "cpu":
             keep_freed_memory()
         return open_data(self.settings.data, device, self.settings.workers)
+
+
+def pretrained_by(job: Job, folder: Path | None) -> dict[str, dict[str, str]]:
+    """What tells that a checkpoint folder has changed which a run begins with; nothing for other runs.
+
+    Raises
+    ------
+    InputError : it is not known where the folder is.
+    """
+    name = needed_folder(job.recipe)
+    if name is None:
+        return {}
+    if folder is None or not folder.is_dir():
+        where = "it is not known where that is" if folder is None else f"there is no folder {folder}"
+        raise InputError(
+            f"the training begins with the checkpoint {name}, but {where}; name its folder in config.yaml under "
+            f"data.sources.{name}, or give it as --pretrained"
+        )
+    files = sorted(path for path in folder.iterdir() if path.suffix in (".json", ".txt", ".safetensors"))
+    return {"pretrained": {path.name: digest(path) for path in files}}
 
 
 def _is_to_be_trained(store: Store, job: Job) -> bool:

@@ -18,6 +18,7 @@ from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.images.npy import open_array
 from workflow_scripts.datasets.sampling import WHOLE, Share, epoch_indices, positions
 from workflow_scripts.datasets.text.lines import read_lines
+from workflow_scripts.datasets.text.masking import MARKS, masked, masked_count
 from workflow_scripts.datasets.text.prepared import PreparedText, Ragged, describe, read_text_description
 from workflow_scripts.datasets.text.settings import VOCABULARY, Documents
 from workflow_scripts.datasets.text.wordpieces import CLS, MASK, PAD, SEP, learn_vocabulary, load_vocabulary
@@ -103,6 +104,44 @@ class Segments(NamedTuple):
     other: Tensor
 
 
+class Masked(NamedTuple):
+    """Pairs of segments on the device, some of whose word pieces are to be guessed.
+
+    tokens, segments, other : as of `Segments`, with the masks.
+    chosen : (n,) int64, numbers of the masked places in the flattened (b * l,). labels : (n,) int64, what was there.
+    """
+
+    tokens: Tensor
+    segments: Tensor
+    other: Tensor
+    chosen: Tensor
+    labels: Tensor
+
+
+class MaskedUpdate(NamedTuple):
+    """What one update of a pre-training rests on.
+
+    parts : this process' pairs, as many at a time as are computed on together. masked : masked places of all processes.
+    """
+
+    parts: Iterator[Masked]
+    masked: int
+
+
+class Pair(NamedTuple):
+    """Two segments as token numbers, whether the second is from anywhere, and the generator that they were drawn by."""
+
+    first: np.ndarray
+    second: np.ndarray
+    other: bool
+    random: np.random.Generator
+
+    @property
+    def length(self) -> int:
+        """Tokens with the marks."""
+        return len(self.first) + len(self.second) + MARKS
+
+
 class DocumentText:
     """Both splits of prepared documents.
 
@@ -162,21 +201,78 @@ class DocumentText:
             chosen = every[start : start + batch_size]
             yield self._segments(split, chosen, [(0, 0, place) for place in chosen], length)
 
+    def masked_updates(
+        self, seed: int, epoch: int, batch_size: int, updates: int, length: int, together: int, share: Share = WHOLE,
+        first: int = 0,
+    ) -> Iterator[MaskedUpdate]:  # fmt: skip
+        """Yield the updates of epoch 1, 2, ...: the pairs of `epoch_batches`, masked.
+
+        Each process draws all pairs of an update, since how many places are masked is counted over all of them.
+
+        Parameters
+        ----------
+        batch_size : pairs of an update. together : pairs of a part, at most. share, first : as of `epoch_batches`.
+        """
+        order = epoch_indices(self.count("train"), seed, epoch, batch_size * updates).numpy()
+        own = share.of(batch_size)
+        for begin in range(first * batch_size, len(order), batch_size):
+            places = range(begin, begin + batch_size)
+            pairs = self._drawn("train", order[begin:][:batch_size], [(seed, epoch, place) for place in places], length)
+            parts = self._parts(pairs[own.start : own.stop], together)
+            yield MaskedUpdate(parts, sum(masked_count(pair.length) for pair in pairs))
+
+    def _parts(self, pairs: list[Pair], together: int) -> Iterator[Masked]:
+        for start in range(0, len(pairs), together):
+            yield self._masked(pairs[start : start + together])
+
+    def masked_batches(self, split: str, batch_size: int, length: int, share: Share = WHOLE) -> Iterator[Masked]:
+        """As `batches`, masked, always the same."""
+        every = np.arange(self.count(split))
+        for start in range(share.rank * batch_size, len(every), share.count * batch_size):
+            chosen = every[start : start + batch_size]
+            yield self._masked(self._drawn(split, chosen, [(0, 0, place) for place in chosen], length))
+
     def _segments(self, split: str, chosen: np.ndarray, keys: list[tuple[int, ...]], length: int) -> Segments:
-        pairs = [
-            self.pair(split, int(self.starts[split][start]), length, np.random.default_rng(key))
-            for start, key in zip(chosen, keys, strict=True)
+        return Segments(*map(self._put, self._filled(self._drawn(split, chosen, keys, length))))
+
+    def _drawn(self, split: str, chosen: np.ndarray, keys: list[tuple[int, ...]], length: int) -> list[Pair]:
+        """The pairs that begin at these starts, each drawn by a generator of its own key."""
+        generators = map(np.random.default_rng, keys)
+        starts = self.starts[split][chosen].tolist()
+        return [
+            Pair(*self.pair(split, start, length, random), random)
+            for start, random in zip(starts, generators, strict=True)
         ]
+
+    def _filled(self, pairs: list[Pair]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The arrays of `Segments`."""
         pad, cls, sep = (self.special[name] for name in (PAD, CLS, SEP))
-        longest = max((len(one) + len(two) + 3 for one, two, _ in pairs), default=0)
+        longest = max((pair.length for pair in pairs), default=0)
         tokens = np.full((len(pairs), longest), pad, dtype=np.int64)
         segments = np.zeros_like(tokens)
-        for row, (one, two, _) in enumerate(pairs):
-            end = len(one) + len(two) + 3
-            tokens[row, :end] = np.concatenate([[cls], one, [sep], two, [sep]])
-            segments[row, len(one) + 2 : end] = 1
-        other = np.array([other for *_, other in pairs], dtype=np.int64)
-        return Segments(*(torch.from_numpy(array).to(self.device) for array in (tokens, segments, other)))
+        for row, pair in enumerate(pairs):
+            tokens[row, : pair.length] = np.concatenate([[cls], pair.first, [sep], pair.second, [sep]])
+            segments[row, len(pair.first) + 2 : pair.length] = 1
+        return tokens, segments, np.array([pair.other for pair in pairs], dtype=np.int64)
+
+    def _masked(self, pairs: list[Pair]) -> Masked:
+        """Pairs whose masks are drawn by the generators that drew them."""
+        tokens, segments, other = self._filled(pairs)
+        width, size, mask = tokens.shape[1], self.info.vocabulary["text"], self.special[MASK]
+        chosen, labels = [], []
+        for row, pair in enumerate(pairs):
+            places, put = masked(tokens[row, : pair.length], len(pair.first) + 2, mask, size, pair.random)
+            chosen.append(row * width + places)
+            labels.append(tokens[row, places])
+            tokens[row, places] = put
+        return Masked(*map(self._put, (tokens, segments, other, np.concatenate(chosen), np.concatenate(labels))))
+
+    def _put(self, array: np.ndarray) -> Tensor:
+        """An array on the device. A GPU goes on computing while it comes, so that the next pairs can be drawn."""
+        tensor = torch.from_numpy(array)
+        if self.device.type != "cuda":
+            return tensor.to(self.device)
+        return tensor.pin_memory().to(self.device, non_blocking=True)
 
     def pair(
         self, split: str, start: int, length: int, random: np.random.Generator

@@ -9,6 +9,7 @@ from workflow_scripts.base.errors import InputError
 
 SETTINGS = "dataset.yaml"  # beside text of one's own: its form, and whatever of the settings below differs
 
+CHECKPOINT_FILES = ("config.json", "model.safetensors")  # of a BERT checkpoint's folder, beside its word pieces
 VOCABULARY, PLAIN_VOCABULARY = "tokenizer.json", "vocab.txt"  # of word pieces; the second is the older form
 
 

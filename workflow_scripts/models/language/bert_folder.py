@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import whole_directory
-from workflow_scripts.datasets.text.settings import VOCABULARY
+from workflow_scripts.datasets.text.settings import CHECKPOINT_FILES, VOCABULARY
 from workflow_scripts.datasets.text.wordpieces import CLS, MASK, PAD, SEP, UNKNOWN, vocabulary_problem
 from workflow_scripts.models import checkpoints
 from workflow_scripts.models.language.bert import DEVIATION, EPSILON, HEADS, Bert
 
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
+CONFIG, WEIGHTS = CHECKPOINT_FILES
 # Our options by the names of config.json.
 OPTIONS = {
     "num_hidden_layers": "layers", "hidden_size": "width", "num_attention_heads": "heads", "intermediate_size": "ffn",
@@ -50,7 +50,7 @@ HEAD_PARTS = ("pooler.", "next.", "answer.", "masked.", "masked_norm.", "masked_
 
 @dataclass(frozen=True)
 class BertFolder:
-    """A checkpoint that was read.
+    """A checkpoint that was read: a folder, or the file of a run.
 
     options : of `Bert`. vocabulary : number of word pieces. pad : the number of [PAD]. state : tensors by our names.
     """
@@ -124,6 +124,20 @@ def read_bert(folder: Path) -> BertFolder:
         raise InputError(f"{folder / WEIGHTS} has not the {vocabulary} word pieces that {CONFIG} names")
     options = {ours: config[usual] for usual, ours in OPTIONS.items()}
     return BertFolder(folder, options, vocabulary, config.get("pad_token_id") or 0, state)
+
+
+def of_run(path: Path) -> BertFolder:
+    """The checkpoint of a run, from here or from anywhere, whose word pieces are numbered as those of our text.
+
+    Raises
+    ------
+    InputError : it cannot be read, or is of no BERT.
+    """
+    checkpoint = checkpoints.load(path)
+    if "words.weight" not in checkpoint.state:
+        raise InputError(f"{checkpoint} is of no BERT; begin with the checkpoint of a run of the model bert")
+    options = {name: value for name, value in checkpoint.description.get("model", {}).items() if name != "name"}
+    return BertFolder(path, options, len(checkpoint.state["words.weight"]), 0, checkpoint.state)
 
 
 def usual_to_ours(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

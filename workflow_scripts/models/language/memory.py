@@ -4,12 +4,17 @@ The activations are what autograd keeps for the gradient: of each layer the inpu
 attention, of its normalisations and of its function, and a byte (on a GPU) for each number that dropout may drop.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+import torch
+
+from workflow_scripts.base.errors import InputError
 from workflow_scripts.models.language.bert import Bert, PreTraining
 
 FLOAT = 4
 MASKED = 0.15
+ON_CPU = 1 << 30  # bytes of activations at once
 STATES = {"sgd": 1, "adam": 2, "adamw": 2, "radam": 2, "lamb": 2}  # numbers that an optimizer keeps for a weight
 
 
@@ -83,3 +88,32 @@ def most_sequences(network: Bert, length: int, memory: int, optimizer: str = "la
     while training_bytes(network, max(1, 2 * count), length, optimizer, half).total <= 0.9 * memory:
         count = max(1, 2 * count)
     return count
+
+
+def at_once(network: Bert, lengths: Iterable[int], optimizer: str, device: torch.device) -> dict[int, int]:
+    """How many sequences of each length are computed on at once on a device.
+
+    It rests on the device's kind alone, not on what else is in its memory, so that a training that goes on adds up the
+    same sums. The network's `recompute` is set where a sequence does not fit otherwise.
+
+    Raises
+    ------
+    InputError : not even one fits.
+    """
+    half, found = device.type == "cuda", {}
+    for network.recompute in (False, True):
+        for length in lengths:
+            if half:
+                memory = torch.cuda.get_device_properties(device).total_memory
+            else:
+                memory = int((training_bytes(network, 0, length, optimizer, half).total + ON_CPU) / 0.9)
+            found[length] = most_sequences(network, length, memory, optimizer, half)
+        if all(found.values()):
+            return found
+    if half:
+        needed = training_bytes(network, 1, max(lengths), optimizer, half).total / 0.9e9
+        raise InputError(
+            f"a sequence of {max(lengths)} tokens needs {needed:,.0f} GB of the GPU's memory to be trained on, and it "
+            f"has {memory / 1e9:,.0f}; take shorter sequences, a smaller network or a larger GPU"
+        )
+    return {length: max(1, count) for length, count in found.items()}
