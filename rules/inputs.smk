@@ -20,7 +20,9 @@ def contents_of(wildcards) -> list[str]:
     info = PLAN.scale.info(wildcards.data)
     found = []
     for folder in map(Path, source_of(wildcards)):
-        if info.form in FORMS:
+        if not folder.exists():  # it is what is missing, not a file in it
+            found.append(folder)
+        elif info.form in FORMS:
             found += source_files(info, folder)
         else:
             found += [folder / part for part in (SPLITS.values() if is_picture_folder(folder) else [CHECKSUMS])]

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -24,11 +25,13 @@ from workflow_scripts.datasets.prepare import prepare
 from workflow_scripts.evidence import provenance
 from workflow_scripts.evidence.tables import read_facts, read_table, write_table
 from workflow_scripts.planning.configuration import read_config
+from workflow_scripts.planning.plan import make_plan
 from workflow_scripts.recipes import engine
 from workflow_scripts.recipes.canonical import canonical
 from workflow_scripts.runtime.store import Store
 from workflow_scripts.training.job import Job, Settings, Trainer, export
 
+ROOT = Path(__file__).parents[2]
 FIGURE = {"number": "Figure 1", "section": "1", "title": "A figure", "caption": "It shows.", "template": "figure"}
 
 
@@ -314,13 +317,39 @@ def test_a_rate_is_the_middle_one_of_the_networks_trainings_on_the_device(site):
     with_seconds(site, "pupil", device="cpu", seconds=1.0)
     operations, plan, ids = Operations(site.plan()), site.plan(), site.ids()
     training = {id: operations.training(run.recipe) for id, run in plan.runs.items()}
-    rates = Rates(site.inventory().items, operations, "cuda", assumed=1e12)
+    rates = Rates(site.inventory().items, operations, "cuda", given=1e12)
     vgg, pupil = training[ids["second"]], training[ids["pupil"]]
     assert vgg.images == 80 and rates.hours(vgg) == pytest.approx(8.0 / 3600)
     assert rates.told(vgg.network) == "measured, 10 images/s in 3 trainings on cuda (NVIDIA H100)"
     assert rates.hours(pupil) == pytest.approx(pupil.operations / 1e12 / 3600)
-    assert rates.told(pupil.network) == "assumed, 1e+12 operations a second (cuda)"
+    assert rates.told(pupil.network) == "given, 1e+12 operations a second"
     assert Rates(site.inventory().items, operations, "cpu").hours(pupil) == pytest.approx(1.0 / 3600)
+    assert Rates([], operations, "cuda").told(vgg.network).startswith("assumed")  # of another width and size of images
+
+
+def test_what_was_benchmarked_is_priced_so_and_told():
+    """On an H100 VGG-16 and ResNet-18 on CIFAR-10 go as fast as in docs/benchmarks.md, nothing else does."""
+    plan = make_plan(read_config(ROOT, {"scale": "paper"}), ROOT)
+    operations = Operations(plan)
+    rates, cpu = Rates([], operations, "cuda"), Rates([], operations, "cpu")
+    table = (ROOT / "docs" / "benchmarks.md").read_text()
+    known = {("vgg16", 100): "VGG-16, batch 100", ("vgg16", 5000): "VGG-16, batch 5,000"}
+    known |= {("resnet18", 128): "ResNet-18, batch 128", ("resnet18", 5000): "ResNet-18, batch 5,000"}
+    found = set()
+    for run in plan.runs.values():
+        work = operations.training(run.recipe)
+        key = run.recipe["model"]["name"], work.batch
+        if run.recipe["data"] == "cifar10" and key in known:
+            (row,) = (line for line in table.splitlines() if line.startswith(f"| {known[key]} |"))
+            images = float(row.split("|")[2].replace(",", ""))
+            passes = 3 * operations._network(run.recipe["model"], "cifar10")[0]
+            assert rates.hours(work) == pytest.approx(work.operations / (images * passes) / 3600, rel=0.01)
+            assert rates.told(work.network).startswith("benchmarked")
+            found.add(key)
+        elif run.recipe["data"] != "cifar10":
+            assert rates.told(work.network).startswith("assumed")
+        assert cpu.told(work.network).startswith("assumed")
+    assert {("vgg16", 100), ("resnet18", 128)} <= found
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,8 @@ class Network(NamedTuple):
 class Work:
     """A training or an analysis: floating-point operations, bytes on the disk, and the network that is computed.
 
-    rule : of the workflow, which for an analysis is its kind. images : that a training is of.
+    rule : of the workflow, which for an analysis is its kind. images : that a training is of. batch : images of an
+        update; 0 where there is none.
     """
 
     rule: str
@@ -45,6 +46,7 @@ class Work:
     operations: float = 0.0
     disk: float = 0.0
     images: float = 0
+    batch: int = 0
 
     def part(self, share: float) -> "Work":
         """What is left where the rest has been done."""
@@ -93,7 +95,7 @@ class Operations:
             operations += images * self._network(recipe["distillation"]["teacher"]["model"], recipe["data"])[0]
         kept = checkpoints + 2  # the snapshot has weights and momentum
         network = Network(canonical(recipe["model"]), recipe["data"])
-        return Work("train", network, operations, kept * weights * BYTES, images)
+        return Work("train", network, operations, kept * weights * BYTES, images, recipe["batch_size"])
 
     def _training_on_text(self, recipe: dict, checkpoints: int) -> Work:
         places, operations = 0.0, 0.0
@@ -121,7 +123,7 @@ class Operations:
                 trained = recipe["epochs"] * recipe["samples_per_epoch"] * (1 + BACKWARD)
                 evaluated = recipe["points"] * (1 + len(recipe["save"])) * (everything + self._refresh(recipe))
                 saved = len(recipe["save"]) * recipe["bends"] * weights * BYTES
-                return Work("curve", network, (trained + evaluated) * forward, saved)
+                return Work("curve", network, (trained + evaluated) * forward, saved, batch=recipe["batch_size"])
             case "plane":
                 return Work("plane", network, recipe["side"] ** 2 * (everything + self._refresh(recipe)) * forward)
             case "similarity":
@@ -153,6 +155,10 @@ class Operations:
         if not has_batch_norm(canonical(recipe["model"]), info):
             return 0
         return info.train if recipe["images"] is None else min(recipe["images"], info.train)
+
+    def side(self, data: str) -> int:
+        """Pixels of an image's side; 0 of text."""
+        return getattr(self._info(data), "image_size", 0)
 
     def _info(self, data: str):
         return self.plan.scale.info(data)

@@ -2,11 +2,13 @@
 
     python -m workflow_scripts.commands.price --config scale=paper                    # everything
     python -m workflow_scripts.commands.price gotmare2019_figure_3 --config scale=paper
+    python -m workflow_scripts.commands.price --config scale=paper --device cuda --markdown   # as in docs/price.md
 
 The first table has each artifact as if nothing were there, shared work counted once in its sum; "still to be done" is
-what `snakemake -n` would run, less what is finished in the store. Hours are those of one device, at the rate of the
-finished trainings of the same network on that kind of device where the folder of results has some, else the operations
-over --rate, an assumption; which of both is told for each network. The decompositions of SVCCA are not counted.
+what `snakemake -n` would run, less what is finished in the store. Hours are those of one device: at the rate of the
+finished trainings of the same network on that kind of device where the folder of results has some, else at --rate, else
+as an H100 was benchmarked with the network, else at an assumed rate; which of these is told for each network. The
+decompositions of SVCCA are not counted.
 """
 
 import argparse
@@ -20,7 +22,7 @@ from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.stage import run
 from workflow_scripts.bookkeeping.differences import nearest
 from workflow_scripts.bookkeeping.inventory import STALE, Inventory, all_plans
-from workflow_scripts.bookkeeping.operations import Operations, Work
+from workflow_scripts.bookkeeping.operations import Network, Operations, Work
 from workflow_scripts.bookkeeping.rates import ASSUMED, Rates, short
 from workflow_scripts.planning.configuration import read_config
 from workflow_scripts.planning.plan import Plan, make_plan
@@ -30,7 +32,9 @@ from workflow_scripts.training.job import Job, epochs_left
 
 ROOT = Path(__file__).parents[2]
 SPELLING = "nothing but how its fingerprint was written"
-HEADER = f"{'':40} {'jobs':>5} {'trainings':>10} {'curves':>7} {'analyses':>9} {'PFLOP':>9} {'hours':>9} {'disk GB':>9}"
+COLUMNS = ("jobs", "trainings", "curves", "analyses", "PFLOP", "hours", "disk GB")
+WIDTHS = (5, 10, 7, 9, 9, 9, 9)
+ALL = "all of these together"
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,8 @@ def main() -> None:
         default="cuda" if devices() else "cpu",
         help="price for (default, by what is here: %(default)s)",
     )
-    assumed = ", ".join(f"{rate:.3g} for {device}" for device, rate in ASSUMED.items())
-    parser.add_argument("--rate", type=float, help=f"operations a second where none is measured (default: {assumed})")
+    parser.add_argument("--rate", type=float, help="operations a second of networks without trainings in the results")
+    parser.add_argument("--markdown", action="store_true", help="print artifacts and rates alone, as Markdown")
     given = parser.parse_args()
     config = read_config(ROOT, changes(given), given.configfile)
     plan = make_plan(config, ROOT)
@@ -66,17 +70,22 @@ def main() -> None:
     targets = given.targets or [id for id, artifact in plan.artifacts.items() if not artifact.sensitivity]
     operations, inventory = Operations(plan), Inventory(all_plans(config, ROOT), runs_alone=True)
     rates = Rates(inventory.items, operations, given.device, given.rate)
-    print(f"scale {plan.scale.name}, hours of one device ({given.device})\n\n{HEADER}")
-    for id in targets:
-        print(line(id, *counted(plan, operations.needed([id]), 1), rates))
     needed = operations.needed(targets)
+    priced = [(id, row(*counted(plan, operations.needed([id]), 1), rates)) for id in targets]
     if len(targets) > 1:
-        print(line("all of these together", *counted(plan, needed, len(targets)), rates))
+        priced.append((ALL, row(*counted(plan, needed, len(targets)), rates)))
+    networks = sorted({work.network for work in needed.values() if work.network})
+    if given.markdown:
+        print(markdown(priced, networks, rates))
+        return
+    print(f"scale {plan.scale.name}, hours of one device ({given.device})\n\n{line('', COLUMNS)}")
+    for name, cells in priced:
+        print(line(name, cells))
     jobs = would_run(targets, changes(given), given.configfile)
     epochs = {job.id: left_of(plan, job.id) for job in jobs if job.rule == "train"}
-    print(line("still to be done", len(jobs), still(plan, needed, jobs, epochs), rates))
+    print(line("still to be done", row(len(jobs), still(plan, needed, jobs, epochs), rates)))
     print("\nThe hours are from rates that are")
-    for network in sorted({work.network for work in needed.values() if work.network}):
+    for network in networks:
         print(f"  {short(network):40} {rates.told(network)}")
     for told in reasons(plan, jobs, epochs, inventory):
         print(told)
@@ -89,16 +98,33 @@ def counted(plan: Plan, needed: dict[tuple[str, str], Work], artifacts: int) -> 
     return len(needed) + len(data) + artifacts, list(needed.values())
 
 
-def line(name: str, jobs: int, works: list[Work], rates: Rates) -> str:
-    """A row of the table."""
+def row(jobs: int, works: list[Work], rates: Rates) -> tuple[str, ...]:
+    """The cells of a row, as `COLUMNS` names them."""
     rules = Counter(work.rule for work in works)
     operations, disk = (sum(getattr(work, what) for work in works) for what in ("operations", "disk"))
     hours = sum(map(rates.hours, works))
     trainings = rules.pop("train", 0)
-    return (
-        f"{name:40} {jobs:5} {trainings:10} {rules['curve']:7} {rules.total():9} "
-        f"{operations / 1e15:9.3g} {hours:9.2g} {disk / 1e9:9.2g}"
-    )
+    counts = (jobs, trainings, rules["curve"], rules.total())
+    return (*map(str, counts), f"{operations / 1e15:.3g}", plain(hours), plain(disk / 1e9))
+
+
+def plain(value: float) -> str:
+    """Two digits, without an exponent where there are more before the point."""
+    return f"{value:.2g}" if value < 10 else f"{float(f'{value:.2g}'):.0f}"
+
+
+def line(name: str, cells: Sequence[str]) -> str:
+    """A row of the table."""
+    return " ".join([f"{name:40}", *(f"{cell:>{width}}" for cell, width in zip(cells, WIDTHS, strict=True))])
+
+
+def markdown(priced: list[tuple[str, tuple[str, ...]]], networks: list[Network], rates: Rates) -> str:
+    """The rows and the networks' rates as two tables."""
+    names = (f"**{name}**" if name == ALL else f"`{name}`" for name, _ in priced)
+    rows = (f"| {name} | {' | '.join(cells)} |" for name, (_, cells) in zip(names, priced, strict=True))
+    told = (f"| {short(network)} | {rates.told(network)} |" for network in networks)
+    head = f"| target | {' | '.join(COLUMNS)} |\n|:--|{'--:|' * len(COLUMNS)}"
+    return "\n".join([head, *rows, "", "| network | rate |", "|:--|:--|", *told])
 
 
 def would_run(targets: list[str], changed: dict, files: Sequence[Path] = ()) -> list[Pending]:
