@@ -184,7 +184,9 @@ def test_it_says_what_it_is_and_what_is_missing(site):
     assert "gone" in text["missing.html"] and "The other run is better still" in text["missing.html"]
     assert "a coin" in text["papers/two/figure_2.html"] and "supported" in text["papers/two/figure_2.html"]
     assert "Not run: gone" in text["papers/two/figure_1.html"] and "90.5" in text["papers/two/table_1.html"]
-    assert "2 finished" in text["papers/two/table_1.html"]
+    assert "2 finished" in text["papers/two/table_1.html"] and "constant (lr 0.02)" in text["papers/two/table_1.html"]
+    assert text["papers/two/table_1.html"].count("One of them.") == 1  # the caption, which the table has too when alone
+    assert "two/figure_2/figure.png" in text["index.html"]  # the first picture of what was run
     order = [text["papers/two/index.html"].index(f'href="{name}.html"') for name in ("figure_1", "figure_2", "table_1")]
     assert order == sorted(order)  # section 2 before 10 before A.1
 
