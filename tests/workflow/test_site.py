@@ -275,7 +275,9 @@ def test_data_that_has_to_be_named_keeps_nothing_else_from_the_site(tmp_path):
     papers = {"papers": ["iyer2020"]}
     assert "imagenet" in declared.plan("paper", **papers).not_named()
     assert not declared.plan("demo", **papers).not_named()
-    named = {"data": {"folder": "data", "sources": {"imagenet": str(tmp_path)}}}
+    for split in ("train", "val"):
+        (tmp_path / "pictures" / split / "bird").mkdir(parents=True)
+    named = {"data": {"folder": "data", "sources": {"imagenet": str(tmp_path / "pictures")}}}
     assert "imagenet" not in declared.plan("paper", **papers, **named).not_named()
     wanted = snakemake("-n", "site", "--config", "scale=paper", directory=tmp_path).stdout
     assert "imagenet" not in wanted and "site" in wanted
