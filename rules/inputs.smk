@@ -20,7 +20,9 @@ def contents_of(wildcards) -> list[str]:
     info = PLAN.scale.info(wildcards.data)
     found = []
     for folder in map(Path, source_of(wildcards)):
-        if info.form in FORMS:
+        if not folder.exists():  # it is what is missing, not a file in it
+            found.append(folder)
+        elif info.form in FORMS:
             found += source_files(info, folder)
         else:
             found += [folder / part for part in (SPLITS.values() if is_picture_folder(folder) else [CHECKSUMS])]
@@ -59,7 +61,7 @@ def pretrained_of(wildcards) -> list[str]:
     """The BERT checkpoint's files that a run begins with, in the folder that config.yaml names; none for other runs."""
     name = needed_folder(PLAN.runs[wildcards.id].recipe)
     folder = Path(CONFIG["data"]["sources"].get(name, name or ""))
-    return [str(folder / file) for file in CHECKPOINT_FILES] if name else []
+    return [str(folder / file) for file in CHECKPOINT_FILES if (folder / file).is_file()] if name else []
 
 
 def recipe_of(wildcards) -> str:

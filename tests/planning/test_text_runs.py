@@ -135,6 +135,7 @@ MISTAKES = {
         "phases: they cover 45 epochs; let them add up to the training's 50",
     ),
     "pretrained": ({**ANSWERING, "pretrained": "nobody@epoch-3"}, "names the run 'nobody'"),
+    "folder": ({**ANSWERING, "pretrained": "nowhere"}, "pretrained is 'nowhere', which is neither a run@epoch-n nor"),
 }
 
 

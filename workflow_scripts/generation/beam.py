@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from workflow_scripts.base.checks import whole_number
+from workflow_scripts.base.checks import tensor, whole_number
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.text.pieces import END, PAD, START
 
@@ -53,7 +53,12 @@ def translate(network, source: Tensor, search: Search) -> tuple[list[list[int]],
     Returns
     -------
     The token numbers of each translation, without the end mark, and their scores in nats.
+
+    Raises
+    ------
+    InputError : the source is no such tensor.
     """
+    tensor("the source", source, "(b, s)")
     return (_greedy if search.beams == 1 else _Beams(len(source), search, source.device).run)(network, source, search)
 
 

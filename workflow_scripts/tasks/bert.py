@@ -19,6 +19,8 @@ from workflow_scripts.models.language.bert_folder import of_run, read_bert
 from workflow_scripts.models.language.memory import at_once
 from workflow_scripts.runtime.processes import Processes
 
+EVALUATED = 64  # sequences that are evaluated at once, where so many fit
+
 
 class BertTask:
     """The part of a `Task` that both share.

@@ -22,7 +22,7 @@ from workflow_scripts.recipes.steps import in_phases
 from workflow_scripts.runtime.device import autocast
 from workflow_scripts.runtime.processes import Processes
 from workflow_scripts.tasks.base import Batch, Loss, SumMeter, Update
-from workflow_scripts.tasks.bert import BertTask
+from workflow_scripts.tasks.bert import EVALUATED, BertTask
 
 NEEDED = ("batch_size", "lengths")
 MEASURED = ("loss", "masked_lm_loss", "masked_lm_accuracy", "next_sentence_accuracy")
@@ -82,7 +82,7 @@ class MaskedLM(BertTask):
         """As `Task.evaluate`, on the documents held out."""
         length = self.recipe["lengths"][0][1]
         sums = torch.zeros(6, dtype=torch.float64, device=self.device)
-        together = min(self.at_once[length], self.recipe["batch_size"])
+        together = min(self.at_once[length], EVALUATED)
         for pairs in self.data.masked_batches("test", together, length, processes.share):
             found = self._sums(model, pairs)
             counts = (sums.new_full((), float(len(each))) for each in (pairs.labels, pairs.other))

@@ -23,10 +23,9 @@ from workflow_scripts.models.language.bert import QuestionAnswering as Network
 from workflow_scripts.runtime.device import autocast
 from workflow_scripts.runtime.processes import Processes
 from workflow_scripts.tasks.base import Batch, Loss, SumMeter, Update
-from workflow_scripts.tasks.bert import BertTask
+from workflow_scripts.tasks.bert import EVALUATED, BertTask
 
 NEEDED = ("batch_size", "length", "stride")
-BATCH = 64  # windows that are evaluated at once
 
 
 def task(recipe: Mapping[str, Any], data: QuestionText, source: Path | None = None) -> "QuestionAnswering":
@@ -82,7 +81,7 @@ class QuestionAnswering(BertTask):
     def evaluate(self, model: nn.Module, processes: Processes) -> dict[str, float]:
         """As `Task.evaluate`, on all test questions."""
         spans, loss = Spans(self.data, "test", *self.cut), torch.zeros((), dtype=torch.float64, device=self.device)
-        for windows in spans.batches(min(self.at_once[self.recipe["length"]], BATCH), processes):
+        for windows in spans.batches(min(self.at_once[self.recipe["length"]], EVALUATED), processes):
             logits = self._logits(model, windows)
             loss += self._sum(windows, *logits)
             spans.add(windows, *logits)

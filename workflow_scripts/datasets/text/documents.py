@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from workflow_scripts.base.errors import InputError
+from workflow_scripts.datasets.ahead import ahead
 from workflow_scripts.datasets.images.npy import open_array
 from workflow_scripts.datasets.sampling import WHOLE, Share, epoch_indices, positions
 from workflow_scripts.datasets.text.lines import read_lines
@@ -215,9 +216,14 @@ class DocumentText:
         """
         order = epoch_indices(self.count("train"), seed, epoch, batch_size * updates).numpy()
         own = share.of(batch_size)
-        for begin in range(first * batch_size, len(order), batch_size):
-            places = range(begin, begin + batch_size)
-            pairs = self._drawn("train", order[begin:][:batch_size], [(seed, epoch, place) for place in places], length)
+
+        def drawn(begin: int) -> list[Pair]:
+            keys = [(seed, epoch, place) for place in range(begin, begin + batch_size)]
+            return self._drawn("train", order[begin:][:batch_size], keys, length)
+
+        begins = range(first * batch_size, len(order), batch_size)
+        # While a GPU computes there is time to draw the next update's pairs.
+        for pairs in ahead(drawn, begins) if self.device.type == "cuda" else map(drawn, begins):
             parts = self._parts(pairs[own.start : own.stop], together)
             yield MaskedUpdate(parts, sum(masked_count(pair.length) for pair in pairs))
 
