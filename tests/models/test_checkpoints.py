@@ -1,4 +1,4 @@
-"""Checkpoints: what is saved comes back bit for bit, and whatever cannot be a checkpoint is told in one sentence."""
+"""Checkpoints: what is saved comes back bit for bit, and whatever cannot be a checkpoint is refused in one sentence."""
 
 import json
 import pickle

@@ -25,5 +25,5 @@ def expectation(rule: dict) -> str:
     threshold, against = number(rule["threshold"]), number(rule["contradicted"])
     if rule["expected"] == "within":
         return f"within a factor of {threshold}" if rule["effect"] == "ratio" else f"within ±{threshold}"
-    told = f"{COMPARED[rule['expected']]} {threshold}"
-    return told if threshold == against else f"{told}, contradicted from {against}"
+    text = f"{COMPARED[rule['expected']]} {threshold}"
+    return text if threshold == against else f"{text}, contradicted from {against}"

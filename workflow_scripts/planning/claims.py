@@ -67,7 +67,7 @@ def show_claims(artifacts: Iterable[Artifact], claims: Iterable[Claim], evidence
 
 
 class ClaimResolver:
-    """Resolves the claims of one paper; problems are collected, so that all are told together."""
+    """Resolves the claims of one paper; problems are collected, so that all are reported together."""
 
     def __init__(self, paper: PaperDeclaration, runs: RunResolver, analyses: AnalysisResolver, paths: Paths):
         self.paper, self.runs, self.analyses, self.paths = paper, runs, analyses, paths

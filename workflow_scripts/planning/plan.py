@@ -114,7 +114,7 @@ def make_plan(config: dict, root: Path) -> Plan:
 
     Raises
     ------
-    InputError : with all problems of the declarations told together.
+    InputError : with all problems of the declarations reported together.
     """
     declared = declarations.read(config, root)
     config = declared.config

@@ -107,7 +107,7 @@ def _training(name: str, trials: list[Run], plan: Plan) -> dict:
     recipe = trials[0].recipe
     found = [facts(plan.paths.metrics(run.id)) for run in trials]
     states = [state for state, _ in found]
-    told = [f"{states.count(state)} {state}" for state in ("finished", "diverged", "not run") if state in states]
+    counted = [f"{states.count(state)} {state}" for state in ("finished", "diverged", "not run") if state in states]
     seconds = [made["seconds"] for _, made in found if "seconds" in made]
     network = recipe.get("model", {})
     options = ", ".join(f"{key} {value}" for key, value in network.items() if key != "name")
@@ -120,7 +120,7 @@ def _training(name: str, trials: list[Run], plan: Plan) -> dict:
         "epochs": f"{recipe.get('epochs', '')} × {recipe.get('samples_per_epoch', '')}",
         "batch": recipe.get("batch_size", ""),
         "schedule": f"{schedule.get('name', '')} {json.dumps({k: v for k, v in schedule.items() if k != 'name'})}",
-        "trials": ", ".join(told),
+        "trials": ", ".join(counted),
         "seconds": f"{sum(seconds) / len(seconds):.0f}" if seconds else "",
         **_made(found),
     }

@@ -25,10 +25,10 @@ def _claim(claim: Claim, frame: pd.DataFrame | None) -> dict:
         "name": claim.id.replace("/", "-"),
         "of": claim.spec["paper"],
         **{key: claim.spec[key] for key in ("says", "section", "against", "shown_in")},
-        **_told(ours, claim.rule),
+        **_shown(ours, claim.rule),
         "data": "" if ours is None else ours["data"],
         "device": "" if ours is None else ours["device"],
-        "paper": None if papers is None else _told(papers, claim.rule),
+        "paper": None if papers is None else _shown(papers, claim.rule),
     }
 
 
@@ -42,17 +42,17 @@ def _row(frame: pd.DataFrame | None, whose: str, id: str) -> pd.Series | None:
     return frame.loc[whose, id] if frame is not None and (whose, id) in frame.index else None
 
 
-def _told(row: pd.Series | None, rule: dict) -> dict:
+def _shown(row: pd.Series | None, rule: dict) -> dict:
     """What a row of the table of verdicts says, as text; empty where there is no number."""
-    told = dict.fromkeys(("what", "effect", "interval", "p", "n", "note"), "")
-    told |= {"rule": expectation(rule), "verdict": "not run" if row is None else row["verdict"]}
+    shown = dict.fromkeys(("what", "effect", "interval", "p", "n", "note"), "")
+    shown |= {"rule": expectation(rule), "verdict": "not run" if row is None else row["verdict"]}
     if row is not None:
-        told["note"] = row["note"]
+        shown["note"] = row["note"]
     if row is None or math.isnan(row["effect"]):
-        return told
-    told |= {"what": rule["effect"], "effect": number(row["effect"]), "n": str(row["n"])}
+        return shown
+    shown |= {"what": rule["effect"], "effect": number(row["effect"]), "n": str(row["n"])}
     if not math.isnan(row["low"]):
-        told["interval"] = f"{number(row['low'])} to {number(row['high'])}"
+        shown["interval"] = f"{number(row['low'])} to {number(row['high'])}"
     if not math.isnan(row["p_corrected"]):
-        told["p"] = p_value(row["p_corrected"])
-    return told
+        shown["p"] = p_value(row["p_corrected"])
+    return shown
