@@ -182,9 +182,13 @@ class Trainer:
 
         from workflow_scripts.datasets.opened import open_data
         from workflow_scripts.runtime.device import choose_device
+        from workflow_scripts.runtime.memory import keep_freed_memory
 
         torch.set_num_threads(self.settings.threads)
-        return open_data(self.settings.data, choose_device(self.settings.device), self.settings.workers)
+        device = choose_device(self.settings.device)
+        if device.type == "cpu":
+            keep_freed_memory()
+        return open_data(self.settings.data, device, self.settings.workers)
 
 
 def pretrained_by(job: Job, folder: Path | None) -> dict[str, dict[str, str]]:
