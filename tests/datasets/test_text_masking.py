@@ -1,9 +1,12 @@
 """Masks: as many as BERT's, never of a mark, four fifths hidden, and the same pairs as without them."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
+from workflow_scripts.datasets.ahead import ahead
 from workflow_scripts.datasets.sampling import Share
 from workflow_scripts.datasets.text.documents import DocumentText
 from workflow_scripts.datasets.text.masking import masked, masked_count
@@ -65,3 +68,26 @@ def test_pairs_held_out_are_masked_alike_every_time(documents):
     assert one == two and sum(map(len, one)) == text.count("test")
     parts = [[p.tokens.tolist() for p in text.masked_batches("test", 50, 32, Share(rank, 2))] for rank in range(2)]
     assert sorted(parts[0] + parts[1]) == sorted(one)
+
+
+def test_updates_drawn_ahead_are_the_same(documents, monkeypatch):
+    """As on a GPU, where a thread draws the next update's pairs; one is drawn before it is asked for, and no more."""
+    text, drawn = DocumentText(documents), []
+    expected = [[part.tokens.tolist() for part in update.parts] for update in text.masked_updates(3, 1, 15, 4, 48, 4)]
+    monkeypatch.setattr(text, "device", SimpleNamespace(type="cuda"))
+    monkeypatch.setattr(text, "_put", torch.from_numpy)
+    draw = text._drawn
+    monkeypatch.setattr(text, "_drawn", lambda *given: drawn.append(1) or draw(*given))
+    found = []
+    for number, update in enumerate(text.masked_updates(3, 1, 15, 4, 48, 4), 1):
+        found.append([part.tokens.tolist() for part in update.parts])
+        assert len(drawn) <= number + 1
+    assert found == expected
+
+
+def test_an_error_ahead_is_raised_where_it_belongs():
+    found = ahead(lambda number: 1 // number, [1, 1, 0])
+    assert [next(found), next(found)] == [1, 1]
+    with pytest.raises(ZeroDivisionError):
+        next(found)
+    assert list(ahead(str, [])) == [] and list(ahead(str, [1, 2])) == ["1", "2"]

@@ -42,7 +42,7 @@ BERT = {
     "clip": 1.0,
     "updates_per_epoch": 4,
     "epochs": 3,
-    "evaluate_every": 1,
+    "evaluate_every": 3,
     "pretrained": None,
     "seed": 1,
     "freeze": None,

@@ -134,6 +134,11 @@ class RunResolver:
             return None
         return (runs[0], label) if self.save(runs[0], label, where, name) else None
 
+    def begun_with(self, recipe: dict) -> list[Run]:
+        """The run that a training begins with, if it does with one of these."""
+        id = (recipe.get("pretrained") or {}).get("run")
+        return [run for name in self.names for run in self.resolve(name) if run.id == id][:1] if id else []
+
     def save(self, run: Run, label: str, where: str, name: str) -> bool:
         """Note a checkpoint of a run, called `name`, for saving; False, and a problem, where the run ends before it."""
         if run.epochs(label) > run.recipe["epochs"]:

@@ -7,6 +7,7 @@ of all batches, as it is the next `samples_per_epoch` images of a stream of perm
 
 from typing import TYPE_CHECKING
 
+from workflow_scripts.datasets.registry import TO_BE_NAMED
 from workflow_scripts.planning.scaling import in_epochs
 from workflow_scripts.recipes import engine, schedules
 
@@ -100,6 +101,11 @@ def _pretrained(resolver: "RunResolver", declared: str | None, where: str) -> tu
     stand_in = {} if "@" in declared else resolver.scale.stand_in(declared)
     reference = declared if "@" in declared else stand_in.get("run")
     if reference is None:
+        if declared not in (TO_BE_NAMED | resolver.scale.checkpoints):
+            resolver.problems.append(
+                f"{where}: pretrained is {declared!r}, which is neither a run@epoch-n nor the folder of a BERT "
+                "checkpoint that config.yaml names in data.sources"
+            )
         return {"folder": declared}, {}
     found = resolver.checkpoint(reference, f"{where}: pretrained")
     if found is None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from workflow_scripts.base.checks import whole_number
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.sampling import Share
 from workflow_scripts.datasets.text.questions import QuestionText, Windows
@@ -23,10 +24,9 @@ from workflow_scripts.models.language.bert import QuestionAnswering as Network
 from workflow_scripts.runtime.device import autocast
 from workflow_scripts.runtime.processes import Processes
 from workflow_scripts.tasks.base import Batch, Loss, SumMeter, Update
-from workflow_scripts.tasks.bert import BertTask
+from workflow_scripts.tasks.bert import EVALUATED, BertTask
 
 NEEDED = ("batch_size", "length", "stride")
-BATCH = 64  # windows that are evaluated at once
 
 
 def task(recipe: Mapping[str, Any], data: QuestionText, source: Path | None = None) -> "QuestionAnswering":
@@ -42,6 +42,8 @@ class QuestionAnswering(BertTask):
     def __init__(self, recipe: Mapping[str, Any], data: QuestionText, source: Path | None = None):
         if not isinstance(data, QuestionText):
             raise InputError(f"{data.info.name} holds no questions, so that none can be learned to be answered")
+        for key in ("length", "stride"):
+            whole_number(key, recipe[key])
         super().__init__(recipe, data, source, Network, [recipe["length"]])
         self.cut = recipe["length"], recipe["stride"]
         for split in data.splits:
@@ -82,7 +84,7 @@ class QuestionAnswering(BertTask):
     def evaluate(self, model: nn.Module, processes: Processes) -> dict[str, float]:
         """As `Task.evaluate`, on all test questions."""
         spans, loss = Spans(self.data, "test", *self.cut), torch.zeros((), dtype=torch.float64, device=self.device)
-        for windows in spans.batches(min(self.at_once[self.recipe["length"]], BATCH), processes):
+        for windows in spans.batches(min(self.at_once[self.recipe["length"]], EVALUATED), processes):
             logits = self._logits(model, windows)
             loss += self._sum(windows, *logits)
             spans.add(windows, *logits)

@@ -52,4 +52,4 @@ def range_test(resolver: "AnalysisResolver", name: str, settings: dict, where: s
         same = {key: like.recipe[key] for key in kept}
         length = {"samples_per_epoch": resolver.scale.info(like.recipe["data"]).train}
     recipe = {**same, **settings, "schedule": schedule, **length}
-    return Analysis("range_test", recipe, f"{resolver.paper.name}/{name}", [], [])
+    return Analysis("range_test", recipe, f"{resolver.paper.name}/{name}", resolver.runs.begun_with(recipe), [])
