@@ -32,8 +32,8 @@ ALL = (
     "seed",
     "trials",
     "clip",
-    "pretrained",
 )
+BEGUN = ("masked_lm", "question_answering")  # tasks that may begin with a checkpoint: `pretrained`
 OF_IMAGES = ("initialisation", "augment", "batch_size")  # of a paper's defaults, which a run on text has no use for
 
 
@@ -47,11 +47,12 @@ def text_recipe(resolver: "RunResolver", experiment: str, declared: dict, where:
     scale, task = resolver.scale, declared["task"]
     own = {key: declared[key] if default is None else declared.get(key, default) for key, default in KEYS[task].items()
            if default is not None or key in declared}  # fmt: skip
+    keys = (*ALL, *KEYS[task], *["pretrained"] * (task in BEGUN))
     missing = [key for key in KEYS[task] if key not in own]
-    unknown = [key for key in declared if key not in (*ALL, *KEYS[task], *OF_IMAGES)]
+    unknown = [key for key in declared if key not in (*keys, *OF_IMAGES)]
     if missing or unknown:
         resolver.problems += [f"{where}: {key} is missing; a run of the task {task} needs it" for key in missing]
-        allowed = ", ".join((*ALL, *KEYS[task]))
+        allowed = ", ".join(keys)
         resolver.problems += [f"{where}: {key} is not of the task {task}; allowed are {allowed}" for key in unknown]
         return {}, 0, 1.0
     pretrained, stand_in = _pretrained(resolver, declared.get("pretrained"), where)
