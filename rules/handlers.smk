@@ -20,7 +20,7 @@ LASTING = contextlib.ExitStack()
 def write_run_groups(ids) -> None:
     """Tell the trainings which runs of this invocation they may do in one process."""
     wanted = set(ids)
-    groups = [[PLAN.runs[id].job() for id in group if id in wanted] for group in PLAN.run_groups()]
+    groups = [[PLAN.runs[id].job.document for id in group if id in wanted] for group in PLAN.run_groups()]
     try:
         write_text(PATHS.run_groups(SCALE), canonical([group for group in groups if len(group) > 1]))
     except OSError as error:  # it is the first file that is written there

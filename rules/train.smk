@@ -29,7 +29,7 @@ rule train:
         mem_mb=memory,
         runtime="12h",
     params:
-        job=lambda wildcards: canonical(PLAN.runs[wildcards.id].job()),
+        job=lambda wildcards: PLAN.runs[wildcards.id].job.text,
         pretrained=lambda wildcards: [f"--pretrained={Path(file).parent}" for file in pretrained_of(wildcards)[:1]],
     message:
         "train {TITLES:{wildcards.id}}"

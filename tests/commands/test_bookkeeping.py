@@ -29,7 +29,7 @@ from workflow_scripts.planning.plan import make_plan
 from workflow_scripts.recipes import engine
 from workflow_scripts.recipes.canonical import canonical
 from workflow_scripts.runtime.store import Store
-from workflow_scripts.training.job import Job, Settings, Trainer, export
+from workflow_scripts.training.job import Settings, Trainer, export
 
 ROOT = Path(__file__).parents[2]
 FIGURE = {"number": "Figure 1", "section": "1", "title": "A figure", "caption": "It shows.", "template": "figure"}
@@ -75,7 +75,7 @@ class Done(Site):
         plan, ids = self.plan(), self.ids()
         trainer = Trainer(Settings(self.root / "d" / "birds", self.results / "store", "cpu"))
         for name in names:
-            job = Job(**plan.runs[ids[name]].job())
+            job = plan.runs[ids[name]].job
             export(trainer.finish(job, job.source(self.results / "runs")), job, plan.paths.run(job.id))
 
     def inventory(self):

@@ -12,18 +12,19 @@ from pathlib import Path
 
 from workflow_scripts.evidence.quantities import QUANTITIES
 from workflow_scripts.planning.analyses import AnalysisResolver
-from workflow_scripts.planning.analysis import Analysis, short
+from workflow_scripts.planning.analysis import Analysis
 from workflow_scripts.planning.artifacts import UNKNOWN
 from workflow_scripts.planning.declarations import PaperDeclaration
 from workflow_scripts.planning.kinds import KINDS, OF_TRIALS
 from workflow_scripts.planning.paths import Paths
-from workflow_scripts.planning.runs import Run, RunResolver
+from workflow_scripts.planning.run import Run
+from workflow_scripts.planning.runs import RunResolver
 
 OPERANDS = ("of", "minus", "to", "beyond", "along")
 REFERENCES = ("runs", "curve", "similarity", *OF_TRIALS)  # keys of an operand that name a run or an analysis
 
 
-@dataclass
+@dataclass(frozen=True)
 class Claim:
     """A sentence of a paper, made testable.
 
@@ -76,7 +77,7 @@ class ClaimResolver:
             "shown_in": [f"{self.paper.name}_{artifact}" for artifact in declared["shown_in"]],
             "needs": declared.get("needs", 1),
             "data": ", ".join(sorted({run.recipe["data"] for run in of})),
-            "names": {run.id: short(run).replace("_", " ") for run in of},
+            "names": {run.id: run.name.replace("_", " ") for run in of},
             "judge": judge,
             "paper_judge": paper,
         }

@@ -1,20 +1,36 @@
 """The kinds of analysis, a record for each."""
 
 from workflow_scripts.planning.kinds.kind import Kind
-from workflow_scripts.planning.kinds.landscape import curve, plane
+from workflow_scripts.planning.kinds.landscape import curve, curve_operations, plane, plane_operations
 from workflow_scripts.planning.kinds.language import answers, translation
-from workflow_scripts.planning.kinds.representation import embedding, similarity
-from workflow_scripts.planning.kinds.sharpness import fisher, range_test, sharpness
+from workflow_scripts.planning.kinds.representation import embedding, similarity, similarity_operations
+from workflow_scripts.planning.kinds.sharpness import (
+    fisher,
+    fisher_operations,
+    range_test,
+    range_test_operations,
+    sharpness,
+    sharpness_operations,
+)
 from workflow_scripts.recipes import engine
 
 RECORDS = (
-    Kind("curve", "curves", "curve", engine.CURVE, curve),
-    Kind("plane", "planes", "plane", engine.PLANE, plane, more_tables={"points": "points.parquet"}),
-    Kind("similarity", "similarities", "similarity", engine.SIMILARITY, similarity),
+    Kind("curve", "curves", "curve", engine.CURVE, curve, curve_operations, contents={"table": "path"}),
+    Kind(
+        "plane",
+        "planes",
+        "plane",
+        engine.PLANE,
+        plane,
+        plane_operations,
+        more_tables={"points": "points.parquet"},
+        contents={"points": "plane_points"},
+    ),
+    Kind("similarity", "similarities", "similarity", engine.SIMILARITY, similarity, similarity_operations),
     Kind("embedding", "embeddings", "embedding", engine.EMBEDDING, embedding),
-    Kind("sharpness", "sharpness", "sharpness", engine.SHARPNESS, sharpness, of_trials=True),
-    Kind("fisher", "fisher_scores", "fisher", engine.FISHER, fisher, of_trials=True),
-    Kind("range_test", "range_tests", "range_test", engine.RANGE_TEST, range_test),
+    Kind("sharpness", "sharpness", "sharpness", engine.SHARPNESS, sharpness, sharpness_operations, of_trials=True),
+    Kind("fisher", "fisher_scores", "fisher", engine.FISHER, fisher, fisher_operations, of_trials=True),
+    Kind("range_test", "range_tests", "range_test", engine.RANGE_TEST, range_test, range_test_operations),
     Kind("translation", "translations", "translate", engine.TRANSLATION, translation, of_trials=True),
     Kind("answers", "answers", "answer", engine.ANSWERS, answers, of_trials=True),
 )
