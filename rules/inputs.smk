@@ -57,11 +57,18 @@ def teachers_of(*runs: str) -> list[str]:
     return trained(*(end for end in needed if end))
 
 
-def pretrained_of(wildcards) -> list[str]:
-    """The BERT checkpoint's files that a run begins with, in the folder that config.yaml names; none for other runs."""
-    name = needed_folder(PLAN.runs[wildcards.id].recipe)
+def pretrained_by(recipe: dict) -> list[str]:
+    """The BERT checkpoint's files that a training begins with, in the folder that config.yaml names; none for others."""
+    name = needed_folder(recipe)
     folder = Path(CONFIG["data"]["sources"].get(name, name or ""))
     return [str(folder / file) for file in CHECKPOINT_FILES if (folder / file).is_file()] if name else []
+
+
+def pretrained(recipe: dict) -> list[str]:
+    """How a stage is given the checkpoint that a recipe's `pretrained` names: a run's file or a folder."""
+    needed = needed_checkpoint(recipe) if recipe.get("pretrained") else None
+    paths = [checkpoint(needed)] if needed else [Path(file).parent for file in pretrained_by(recipe)[:1]]
+    return [f"--pretrained={path}" for path in paths]
 
 
 def recipe_of(wildcards) -> str:

@@ -14,7 +14,7 @@ rule train:
     input:
         data=lambda wildcards: PATHS.dataset(data_of(wildcards)),
         teacher=lambda wildcards: teachers_of(wildcards.id),
-        pretrained=pretrained_of,
+        pretrained=lambda wildcards: pretrained_by(PLAN.runs[wildcards.id].recipe),
     output:
         metrics=PATHS.metrics("{id}"),
         recipe=PATHS.run("{id}") / "recipe.json",
@@ -30,7 +30,7 @@ rule train:
         runtime="12h",
     params:
         job=lambda wildcards: PLAN.runs[wildcards.id].job.text,
-        pretrained=lambda wildcards: [f"--pretrained={Path(file).parent}" for file in pretrained_of(wildcards)[:1]],
+        pretrained=lambda wildcards: pretrained(PLAN.runs[wildcards.id].recipe),
     message:
         "train {TITLES:{wildcards.id}}"
     shell:

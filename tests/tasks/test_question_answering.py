@@ -19,6 +19,7 @@ from workflow_scripts.datasets.opened import open_data
 from workflow_scripts.datasets.prepare import prepare
 from workflow_scripts.datasets.sampling import WHOLE, Share
 from workflow_scripts.datasets.text.wordpieces import load_vocabulary, word_piece_tokenizer
+from workflow_scripts.evidence.tables import read_table
 from workflow_scripts.generation.answers import LONGEST, scores
 from workflow_scripts.generation.spans import Spans
 from workflow_scripts.models import checkpoints
@@ -173,6 +174,22 @@ def test_a_folder_is_begun_with_and_its_change_begins_anew(text, questions, tmp_
     told, _ = stage("train", *arguments)
     assert "the training begins with the checkpoint bert_tiny, but it is not known where that is" in told
     assert "data.sources.bert_tiny" in told
+
+
+def test_a_range_test_begins_with_the_checkpoint(text, questions, pretrained, tmp_path, stage):
+    folder, recipe = pretrained
+    sweep = {"name": "exponential_range", "lr_min": 1e-5, "lr_max": 1e-3}
+    begins = {"run": folder.name, "at": "epoch-1", "model": recipe["model"]}
+    tested = canonical({**RECIPE, "pretrained": begins, "schedule": sweep, "window": 0.05})
+    arguments = ("--recipe", tested, "--data", questions, "--out", tmp_path / "x", "--device", "cpu")
+    source = folder / "checkpoints" / "epoch-1.safetensors"
+    assert stage("range_test", *arguments, "--pretrained", source) == (0, "")
+    found = read_table(tmp_path / "x" / "range_test.parquet", "range_test").frame
+    task = task_of({**RECIPE, "pretrained": begins}, text, source)
+    with torch.no_grad():
+        first = loss_of(task, task.model(), next(iter(task.updates(1, WHOLE))))
+    assert len(found) == 4 and found.loss[0] == pytest.approx(first.item(), rel=1e-5)
+    assert "it is not known where that is" in stage("range_test", *arguments)[0]
 
 
 def options(**own):

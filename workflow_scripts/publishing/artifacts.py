@@ -1,6 +1,6 @@
 """A figure or table as its page shows it: what was drawn, from which trainings, and what of them is missing."""
 
-import json
+import html
 import re
 import struct
 from collections.abc import Mapping
@@ -47,14 +47,21 @@ def page(artifact: Artifact, plan: Plan, claims: list[dict]) -> dict:
         "drawn": drawn,
         "picture": "figure.png" in drawn,
         "width": _width(folder / "figure.png") if "figure.png" in drawn else 0,
-        **_table(folder / "table.html"),
+        **_table(folder / "table.html", f"{spec['number']}: {spec['title']}.", spec.get("caption", "")),
         "links": [{"text": text, "target": f"{files}/{name}"} for name, text in LINKS if name in drawn],
         "claims": [claim for claim in claims if artifact.id in claim["shown_in"]],
         "trained": differences(Sources(names=spec.get("names"), runs=spec.get("runs"))),
+        "shows_ours": any(table.exists() for table in _tables_of(artifact, plan)),
         "runs": _trainings(list(runs.values()), plan),
         "analyses": [_analysis(each, plan) for each in artifact.analyses],
         "missing": ", ".join(_missing(list(runs.values()), artifact.analyses, plan)),
     }
+
+
+def _tables_of(artifact: Artifact, plan: Plan) -> list[Path]:
+    """The tables that are drawn: metrics of runs, and what analyses of runs made."""
+    analyses = [plan.paths.tables(each.kind, each.id)["table"] for each in artifact.analyses]
+    return [*(plan.paths.metrics(run.id) for run in artifact.runs), *map(Path, analyses)]
 
 
 def recipes(artifact: Artifact) -> Mapping[str, dict]:
@@ -73,8 +80,8 @@ def _width(picture: Path) -> int:
         return round(struct.unpack(">I", file.read(20)[16:])[0] * 96 / 144)
 
 
-def _table(path: Path) -> dict[str, str]:
-    """A table and what stands above it, without the style that it carries for those who open it alone."""
+def _table(path: Path, *said: str) -> dict[str, str]:
+    """A table and what stands above it, less what its page has said, and less the style that it has when alone."""
     if not path.exists():
         return {"table": "", "above": ""}
     found = re.search(r"<table.*</table>", path.read_text(encoding="utf-8"), re.DOTALL)
@@ -83,7 +90,12 @@ def _table(path: Path) -> dict[str, str]:
     table = re.sub(r"<table[^>]*>", "<table>", found.group(0), count=1)
     table = re.sub(r"\n\s*\n", "\n", table)  # Markdown takes a blank line for the end of the table
     above = re.search(r"<caption>(.*)</caption>\s*", table, re.DOTALL)
-    return {"table": table.replace(above.group(0), "") if above else table, "above": above.group(1) if above else ""}
+    if above is None:
+        return {"table": table, "above": ""}
+    words = above.group(1)
+    for sentence in said:
+        words = words.removeprefix(html.escape(sentence)).lstrip()
+    return {"table": table.replace(above.group(0), ""), "above": words}
 
 
 @cache
@@ -109,21 +121,29 @@ def _training(name: str, trials: list[Run], plan: Plan) -> dict:
     states = [state for state, _ in found]
     told = [f"{states.count(state)} {state}" for state in ("finished", "diverged", "not run") if state in states]
     seconds = [made["seconds"] for _, made in found if "seconds" in made]
-    network = recipe.get("model", {})
-    options = ", ".join(f"{key} {value}" for key, value in network.items() if key != "name")
-    schedule = recipe.get("schedule", {})
     return {
         "name": name.replace("_", " "),
         "recipe": _recipe(trials[0]),
-        "model": f"{network.get('name', '')}{f' ({options})' if options else ''}",
+        "model": _in_words(recipe.get("model", {})),
         "data": recipe["data"],
         "epochs": f"{recipe.get('epochs', '')} × {recipe.get('samples_per_epoch', '')}",
         "batch": recipe.get("batch_size", ""),
-        "schedule": f"{schedule.get('name', '')} {json.dumps({k: v for k, v in schedule.items() if k != 'name'})}",
+        "schedule": _in_words(recipe.get("schedule", {})),
         "trials": ", ".join(told),
         "seconds": f"{sum(seconds) / len(seconds):.0f}" if seconds else "",
         **_made(found),
     }
+
+
+def _in_words(part: dict) -> str:
+    """A name and its options: "step (lr 0.01, factor 0.2, milestones 60 150)"."""
+    options = (
+        f"{key} {' '.join(map(str, value)) if isinstance(value, list) else value}"
+        for key, value in part.items()
+        if key != "name"
+    )
+    told = ", ".join(options)
+    return f"{part.get('name', '')}{f' ({told})' if told else ''}"
 
 
 def _analysis(analysis: Analysis, plan: Plan) -> dict:

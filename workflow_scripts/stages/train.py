@@ -60,12 +60,13 @@ def main() -> None:
     )
     parser.add_argument("--job", required=True, help="JSON {recipe, checkpoints}, or a .json file that holds it")
     parser.add_argument("--out", type=Path, required=True, help="folder for the outputs")
+    parser.add_argument("--teacher", type=Path, help="checkpoint of the teacher, if it is not in runs/ of the results")
     parser.add_argument(
-        "--teacher",
+        "--pretrained",
         type=Path,
-        help="checkpoint of the run that this one learns from or begins with, if it is not in runs/ of the results",
+        help="checkpoint that the recipe's `pretrained` names: a BERT "
+        "folder, or the file of a run, if that is not in runs/ of the results",
     )
-    parser.add_argument("--pretrained", type=Path, help="the checkpoint folder that `pretrained` of the recipe names")
     add_running(parser)
     add_resuming(parser)
     given = parser.parse_args()
@@ -73,7 +74,7 @@ def main() -> None:
     folders = {needed_folder(job.recipe): given.pretrained}
     with joined(given.device) as processes:
         trainer = Trainer(settings(given, given.out), processes)
-        trainer.finish(job, given.teacher or job.source(results / "runs", folders), given.out)
+        trainer.finish(job, given.teacher or given.pretrained or job.source(results / "runs"), given.out)
     if trainer.has_trained and processes.alone:
         groups = results / "run_groups" / f"{given.scale}.json"
         trainer.finish_others(others_in_group(job, groups), results / "runs", folders)

@@ -73,7 +73,8 @@ def range_test(resolver: "AnalysisResolver", name: str, settings: dict, where: s
         same = {key: like.recipe[key] for key in kept}
         length = {"samples_per_epoch": resolver.scale.info(like.recipe["data"]).train}
     recipe = {**same, **settings, "schedule": schedule, **length}
-    return Analysis("range_test", recipe, f"{resolver.paper.name}/{name}")
+    begins_with = (like.begins_with,) if recipe.get("pretrained") and like.begins_with else ()
+    return Analysis("range_test", recipe, f"{resolver.paper.name}/{name}", begins_with)
 
 
 def range_test_operations(recipe: Mapping[str, Any], counts: Counts) -> Cost:
