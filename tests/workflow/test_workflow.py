@@ -214,7 +214,7 @@ print(*make_plan(read_yaml(Path("config.yaml")), Path()).analyses)
 
 
 def test_results_of_an_older_engine_are_not_taken_for_new_ones(site, to_run):
-    with own_code(site, "workflow_scripts", "recipes/engine.py", "CURVE = 1", "CURVE = 2"):
+    with own_code(site, "workflow_scripts", "planning/kinds/__init__.py", '"curve", 1', '"curve", 2'):
         environment = {**os.environ, "PYTHONPATH": str(site.root)}
         ask = [sys.executable, "-c", ASK]
         newer = subprocess.run(ask, cwd=site.root, env=environment, capture_output=True, text=True).stdout.strip()

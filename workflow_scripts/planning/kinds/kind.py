@@ -43,7 +43,7 @@ class Kind:
 
     plural : where analyses.yaml declares them.
     stage : the module of stages/ that computes them.
-    engine : the version of the code that computes them; part of each recipe.
+    engine : the version of the code that computes them, part of each recipe; raised as recipes/engine.py says.
     resolve : a function of (resolver, name, settings, where) that gives an Analysis. It gives None, and tells the
         resolver a problem, where what it names does not exist. `settings` are those of the paper at the chosen scale,
         with the engine; `where` is the place of the declaration, for messages.
