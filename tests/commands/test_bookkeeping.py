@@ -22,6 +22,7 @@ from workflow_scripts.bookkeeping.operations import Operations
 from workflow_scripts.bookkeeping.rates import Rates
 from workflow_scripts.commands import price, stale
 from workflow_scripts.datasets.prepare import prepare
+from workflow_scripts.datasets.text.settings import TEXT
 from workflow_scripts.evidence import provenance
 from workflow_scripts.evidence.tables import read_facts, read_table, write_table
 from workflow_scripts.planning.configuration import read_config
@@ -307,6 +308,28 @@ def with_seconds(site, name, **facts):
     path = site.results / "runs" / site.ids()[name] / "metrics.parquet"
     table = read_table(path, "metrics")
     write_table(path, table.frame, "metrics", facts.pop("status", None), {**table.provenance, **facts})
+
+
+def test_bert_is_counted_by_its_matrix_products_in_each_phase():
+    """Multiplications and additions of a pair of each length, three passes for each of a training."""
+    width, ffn, layers, pieces = 16, 24, 3, TEXT["grammar_documents"].pieces
+    model = {"name": "bert", "layers": layers, "width": width, "heads": 2, "ffn": ffn}
+
+    def forward(length, heads):
+        layer = length * (4 * width**2 + 2 * width * ffn) + 2 * length**2 * width
+        return 2 * (layers * layer + heads)
+
+    def pretraining(length, masked):
+        return forward(length, width**2 + 2 * width + masked * (width**2 + width * pieces))
+
+    operations = Operations(SimpleNamespace(scale=SimpleNamespace(info=TEXT.get)))
+    common = {"model": model, "updates_per_epoch": 5, "batch_size": 7, "epochs": 4}
+    recipe = {**common, "task": "masked_lm", "data": "grammar_documents", "lengths": [[3, 20], [1, 40]]}
+    work = operations.training(recipe)
+    assert work.operations == pytest.approx(3 * 35 * (3 * pretraining(20, 3) + pretraining(40, 6)))
+    assert work.images == 35 * (3 * 20 + 40)
+    recipe = {**common, "task": "question_answering", "data": "grammar_questions", "length": 30, "stride": 8}
+    assert operations.training(recipe).operations == pytest.approx(3 * 4 * 35 * forward(30, 30 * 2 * width))
 
 
 def test_a_rate_is_the_middle_one_of_the_networks_trainings_on_the_device(site):

@@ -116,7 +116,10 @@ WRONG = {
         {"model": {"name": "transformer"}},
         "'transformer' is one of parallel text, but the data are documents",
     ),
-    "no batch": ({"lengths": None}, "a recipe of the task masked_lm needs lengths too"),
+    "a pair too short": ({"lengths": [[3, 4]]}, "the tokens of a pair in lengths is 4; it must be .* at least 5"),
+    "too few phases": ({"lengths": [[2, 24]]}, "lengths has 2 epochs, but the training has 3"),
+    "no updates": ({"updates_per_epoch": 0}, "updates_per_epoch is 0; it must be a whole number of at least 1"),
+    "no lengths": ({"lengths": None}, "a recipe of the task masked_lm needs lengths too"),
 }
 
 

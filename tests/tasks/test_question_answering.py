@@ -228,6 +228,8 @@ def test_checkpoints_that_do_not_fit_are_told(text, questions, pretrained, tmp_p
 WRONG = {
     "longer than the network": ({"length": 65}, "65 tokens are longer than the 64 places that the network knows"),
     "no room": ({"length": 8}, "windows of 8 tokens have no room for a question"),
+    "gaps": ({"length": 40, "stride": 30}, "leave out parts of a paragraph; choose a stride of at most"),
+    "half a stride": ({"stride": 2.5}, "stride is 2.5; it must be a whole number"),
     "no stride": ({"stride": None}, "a recipe of the task question_answering needs stride too"),
 }
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from workflow_scripts import models
+from workflow_scripts.base.checks import whole_number
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.sampling import generator
 from workflow_scripts.datasets.text.documents import DocumentText
@@ -47,6 +48,8 @@ class BertTask:
     ):
         self.recipe, self.data, self.device, self.source, self.kind = recipe, data, data.device, source, kind
         self.steps = recipe["updates_per_epoch"]
+        for key in ("batch_size", "updates_per_epoch"):
+            whole_number(key, recipe[key])
         with torch.device("meta"):
             network = self._built()
         if max(lengths) > network.longest:

@@ -13,9 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from workflow_scripts.base.checks import whole_number
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.sampling import Share
 from workflow_scripts.datasets.text.documents import DocumentText, Masked, MaskedUpdate
+from workflow_scripts.datasets.text.masking import MARKS
 from workflow_scripts.evidence.metrics import METRICS
 from workflow_scripts.models.language.bert import PreTraining
 from workflow_scripts.recipes.steps import in_phases
@@ -24,6 +26,7 @@ from workflow_scripts.runtime.processes import Processes
 from workflow_scripts.tasks.base import Batch, Loss, SumMeter, Update
 from workflow_scripts.tasks.bert import EVALUATED, BertTask
 
+SHORTEST = MARKS + 2  # tokens of a pair: one of each segment
 MEASURED = ("loss", "masked_lm_loss", "masked_lm_accuracy", "next_sentence_accuracy")
 
 
@@ -44,6 +47,12 @@ class MaskedLM(BertTask):
     def __init__(self, recipe: Mapping[str, Any], data: DocumentText, source: Path | None = None):
         if not isinstance(data, DocumentText):
             raise InputError(f"{data.info.name} holds no documents, so that no masked words can be learned from it")
+        for epochs, length in recipe["lengths"]:
+            whole_number("the epochs of a phase in lengths", epochs)
+            whole_number("the tokens of a pair in lengths", length, SHORTEST)
+        total = sum(epochs for epochs, _ in recipe["lengths"])
+        if recipe.get("epochs", 1) > total:
+            raise InputError(f"lengths has {total} epochs, but the training has {recipe['epochs']}; add a phase")
         super().__init__(recipe, data, source, PreTraining, [length for _, length in recipe["lengths"]])
 
     def updates(self, epoch: int, share: Share, start: int = 0) -> Iterator[Update]:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from workflow_scripts.base.checks import whole_number
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.sampling import Share
 from workflow_scripts.datasets.text.questions import QuestionText, Windows
@@ -39,6 +40,8 @@ class QuestionAnswering(BertTask):
     def __init__(self, recipe: Mapping[str, Any], data: QuestionText, source: Path | None = None):
         if not isinstance(data, QuestionText):
             raise InputError(f"{data.info.name} holds no questions, so that none can be learned to be answered")
+        for key in ("length", "stride"):
+            whole_number(key, recipe[key])
         super().__init__(recipe, data, source, Network, [recipe["length"]])
         self.cut = recipe["length"], recipe["stride"]
         for split in data.splits:

@@ -164,7 +164,7 @@ class DocumentText:
         self.sentences, self.documents, self.starts = {}, {}, {}
         for split in SPLITS:
             self.sentences[split] = Ragged.load(folder, f"{split}.text", self.info.vocabulary["text"])
-            self.documents[split] = ends = open_array(folder / f"{split}.documents.npy")
+            self.documents[split] = ends = np.asarray(open_array(folder / f"{split}.documents.npy"))
             if not len(ends) or ends[-1] != len(self.sentences[split]):
                 raise InputError(f"the arrays of {split} in {folder} do not fit each other; prepare the data set again")
             # A pair begins at any sentence that another one follows.
@@ -292,8 +292,8 @@ class DocumentText:
         wanted = int(random.integers(2, room + 1)) if random.random() < SHORT else room
         ends = self.documents[split]
         document = int(np.searchsorted(ends, start, side="right")) - 1
-        lengths = self.sentences[split].lengths
-        filled = np.cumsum(lengths[start : ends[document + 1]])
+        offsets = self.sentences[split].offsets
+        filled = offsets[start + 1 : ends[document + 1] + 1] - offsets[start]
         count = max(2, int(np.searchsorted(filled, wanted)) + 1)
         cut = start + int(random.integers(1, min(count, len(filled))))
         first = self._tokens(split, start, cut)

@@ -18,6 +18,7 @@ from workflow_scripts.models import checkpoints
 from workflow_scripts.recipes.canonical import fingerprint
 from workflow_scripts.recipes.labels import Label
 from workflow_scripts.runtime.device import choose_device, device_name, float32_only
+from workflow_scripts.runtime.memory import keep_freed_memory
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,10 @@ class Workbench:
             float32_only()
         else:
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-        data = open_data(arguments.data, choose_device(arguments.device), arguments.workers)
+        device = choose_device(arguments.device)
+        if device.type == "cpu":
+            keep_freed_memory()
+        data = open_data(arguments.data, device, arguments.workers)
         return cls(recipe, data, arguments.scale)
 
     @property
