@@ -365,7 +365,7 @@ def test_what_was_benchmarked_is_priced_so_and_told():
         if run.recipe["data"] == "cifar10" and key in known:
             (row,) = (line for line in table.splitlines() if line.startswith(f"| {known[key]} |"))
             images = float(row.split("|")[2].replace(",", ""))
-            passes = 3 * operations._network(run.recipe["model"], "cifar10")[0]
+            passes = 3 * operations.network(run.recipe["model"], "cifar10")[0]
             assert rates.hours(work) == pytest.approx(work.operations / (images * passes) / 3600, rel=0.01)
             assert rates.told(work.network).startswith("benchmarked")
             found.add(key)

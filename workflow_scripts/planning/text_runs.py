@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from workflow_scripts.planning.runs import RunResolver
 
 FORMS = {"translation": "parallel", "masked_lm": "documents", "question_answering": "questions"}
+BEGUN = ("masked_lm", "question_answering")  # tasks that may begin with a checkpoint: `pretrained`
 OF_IMAGES = ("initialisation", "augment", "batch_size")  # of a paper's defaults, which a run on text has no use for
 NOT_DECLARED = ("engine", "freeze", "distillation", "fallback")  # keys of all recipes that a run on text does not state
 
@@ -31,7 +32,8 @@ def text_run(resolver: "RunResolver", experiment: str, declared: dict, where: st
     scale, task = resolver.scale, declared["task"]
     kind = kind_of(task)
     settings = {key: declared.get(key, default) for key, default in own(kind).items()}
-    allowed = [each for each in keys(kind) if each not in NOT_DECLARED] + ["trials"]
+    not_declared = NOT_DECLARED if task in BEGUN else (*NOT_DECLARED, "pretrained")
+    allowed = [key for key in keys(kind) if key not in not_declared] + ["trials"]
     missing = [key for key, value in settings.items() if value is MISSING]
     unknown = [key for key in declared if key not in (*allowed, *OF_IMAGES)]
     if missing or unknown:
