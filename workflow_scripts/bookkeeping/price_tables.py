@@ -32,7 +32,7 @@ def networks_rates(plan: Plan, rates: Rates) -> str:
     """Where the rate of each network comes from that the artifacts rest on."""
     needed = Operations(plan).needed([id for id, artifact in plan.artifacts.items() if not artifact.sensitivity])
     networks = sorted({work.network for work in needed.values() if work.network})
-    rows = (f"| {short(network)} | {rates.told(network)} |" for network in networks)
+    rows = (f"| {short(network)} | {rates.described(network)} |" for network in networks)
     return "\n".join(["| network | rate |", "|:--|:--|", *rows])
 
 

@@ -1,7 +1,7 @@
 """The plan: every run, analysis and artifact that the configuration asks for, each once."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from workflow_scripts.base.errors import InputError
@@ -11,7 +11,7 @@ from workflow_scripts.planning import declarations
 from workflow_scripts.planning.analyses import AnalysisResolver
 from workflow_scripts.planning.analysis import Analysis
 from workflow_scripts.planning.artifacts import Artifact, ArtifactResolver
-from workflow_scripts.planning.claims import Claim, ClaimResolver
+from workflow_scripts.planning.claims import Claim, ClaimResolver, with_claims
 from workflow_scripts.planning.data_sources import own_data
 from workflow_scripts.planning.declarations import PaperDeclaration
 from workflow_scripts.planning.kinds import KINDS
@@ -64,7 +64,7 @@ def make_plan(config: dict, root: Path) -> Plan:
 
     Raises
     ------
-    InputError : with all problems of the declarations told together.
+    InputError : with all problems of the declarations reported together.
     """
     declared = declarations.read(config, root)
     config = declared.config
@@ -115,5 +115,6 @@ def resolve(paper: PaperDeclaration, scale: Scale, paths: Paths) -> Resolved:
     artifacts = ArtifactResolver(paper, runs, analyses, paths)
     claims = ClaimResolver(paper, runs, analyses, paths)
     steps = (runs, analyses, artifacts, claims)
-    found = [step.resolve_all() for step in steps]
-    return Resolved(*found, problems=[problem for step in steps for problem in step.problems])
+    resolved = [step.resolve_all() for step in steps]
+    found = Resolved(*resolved, problems=[problem for step in steps for problem in step.problems])
+    return replace(found, artifacts=[with_claims(each, found.claims, scale.evidence) for each in found.artifacts])

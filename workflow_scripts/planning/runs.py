@@ -13,7 +13,7 @@ from workflow_scripts.recipes.merge import merge
 
 
 class RunResolver:
-    """Resolves the runs of one paper; problems are collected, not raised, so that all are told together."""
+    """Resolves the runs of one paper; problems are collected, not raised, so that all are reported together."""
 
     def __init__(self, paper: PaperDeclaration, scale: Scale):
         self.paper, self.scale = paper, scale

@@ -34,7 +34,7 @@ class Job:
 
         Raises
         ------
-        InputError : with everything that is wrong with it, told together.
+        InputError : with everything that is wrong with it, reported together.
         """
         if not isinstance(document["recipe"], Mapping) or not isinstance(document["checkpoints"], Mapping):
             raise InputError("the job's recipe or checkpoints are not a JSON mapping; --help shows an example")
