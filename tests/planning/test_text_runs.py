@@ -1,4 +1,4 @@
-"""Trainings on text: recipes say all that the tasks need, scales change what an epoch costs, mistakes are told."""
+"""Trainings on text: recipes say all that the tasks need, scales change what an epoch costs, mistakes are reported."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What goes wrong is told in one sentence or recorded, loses nothing, and is no way in; docs/faults.md lists it."""
+"""What goes wrong is reported in one sentence or recorded, loses nothing, and is no way in; docs/faults.md lists it."""
 
 import ast
 import json

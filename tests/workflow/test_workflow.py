@@ -23,7 +23,7 @@ GOTMARE = {"papers": ["gotmare2019"]}
 
 @pytest.fixture
 def to_run(tmp_path, monkeypatch):
-    """A function that says which jobs Snakemake would run: (rule, id or pack or artifact) of each."""
+    """A function that says which jobs Snakemake would run: (rule, id or artifact) of each."""
     before = dict(os.environ), sys.path[:]
 
     def jobs(*targets, root=ROOT, directory=tmp_path, jobs=False, **config):

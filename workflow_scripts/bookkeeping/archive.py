@@ -80,11 +80,11 @@ def read_manifest(folder: Path) -> dict:
 
 
 def verify(folder: Path) -> dict:
-    """The manifest, once every table is as it says and nothing lies beside them.
+    """The manifest, once every table is as it says and nothing else is there.
 
     Raises
     ------
-    InputError : with every table that is missing, changed, or not in the manifest, told together.
+    InputError : with every table that is missing, changed, or not in the manifest, reported together.
     """
     manifest = read_manifest(folder)
     problems = []

@@ -7,7 +7,7 @@
 The first table has each artifact as if nothing were there, shared work counted once in its sum; "still to be done" is
 what `snakemake -n` would run, less what is finished in the store. Hours are those of one device: at the rate of the
 finished trainings of the same network on that kind of device where the folder of results has some, else at --rate, else
-as an H100 was benchmarked with the network, else at an assumed rate; which of these is told for each network. The
+as an H100 was benchmarked with the network, else at an assumed rate; which of these is reported for each network. The
 decompositions of SVCCA are not counted.
 """
 
@@ -86,9 +86,9 @@ def main() -> None:
     print(line("still to be done", row(len(jobs), still(plan, needed, jobs, epochs), rates)))
     print("\nThe hours are from rates that are")
     for network in networks:
-        print(f"  {short(network):40} {rates.told(network)}")
-    for told in reasons(plan, jobs, epochs, inventory):
-        print(told)
+        print(f"  {short(network):40} {rates.described(network)}")
+    for reason in reasons(plan, jobs, epochs, inventory):
+        print(reason)
 
 
 def counted(plan: Plan, needed: dict[tuple[str, str], Work], artifacts: int) -> tuple[int, list[Work]]:
@@ -122,9 +122,9 @@ def markdown(priced: list[tuple[str, tuple[str, ...]]], networks: list[Network],
     """The rows and the networks' rates as two tables."""
     names = (f"**{name}**" if name == ALL else f"`{name}`" for name, _ in priced)
     rows = (f"| {name} | {' | '.join(cells)} |" for name, (_, cells) in zip(names, priced, strict=True))
-    told = (f"| {short(network)} | {rates.told(network)} |" for network in networks)
+    described = (f"| {short(network)} | {rates.described(network)} |" for network in networks)
     head = f"| target | {' | '.join(COLUMNS)} |\n|:--|{'--:|' * len(COLUMNS)}"
-    return "\n".join([head, *rows, "", "| network | rate |", "|:--|:--|", *told])
+    return "\n".join([head, *rows, "", "| network | rate |", "|:--|:--|", *described])
 
 
 def would_run(targets: list[str], changed: dict, files: Sequence[Path] = ()) -> list[Pending]:
@@ -173,23 +173,23 @@ def still(plan: Plan, needed: dict[tuple[str, str], Work], jobs: list[Pending], 
 
 def reasons(plan: Plan, jobs: list[Pending], epochs: dict[str, int], inventory: Inventory) -> list[str]:
     """Why there is something to be done, by rule; of trainings that there was one much like before."""
-    told = ["\nNothing is to be run." if not jobs else "\nTo be run, and why"]
+    lines = ["\nNothing is to be run." if not jobs else "\nTo be run, and why"]
     for (rule, why), number in sorted(Counter((job.rule, job.why) for job in jobs).items()):
-        told.append(f"  {number:4} {rule}: {why}")
+        lines.append(f"  {number:4} {rule}: {why}")
     if finished := sum(left == 0 for left in epochs.values()):
-        told.append(f"{finished} of the trainings are finished in the store and not trained again.")
+        lines.append(f"{finished} of the trainings are finished in the store and not trained again.")
     stale = [(item.id, item.recipe) for item in inventory.of(STALE) if item.recipe]
     for job in jobs:
         if not epochs.get(job.id):
             continue
         run, whole = plan.runs[job.id], plan.runs[job.id].recipe["epochs"]
         if epochs[job.id] < whole:
-            told.append(f"  {run.names[0]} goes on after epoch {whole - epochs[job.id]} of {whole}")
+            lines.append(f"  {run.names[0]} goes on after epoch {whole - epochs[job.id]} of {whole}")
         elif (plan.paths.results / "store" / job.id).exists():
-            told.append(f"  {run.names[0]} is trained again: {job.why}")
+            lines.append(f"  {run.names[0]} is trained again: {job.why}")
         elif like := nearest(run.recipe, stale):
-            told.append(f"  {run.names[0]} is trained anew: unlike in {like[0]}, {'; '.join(like[1]) or SPELLING}")
-    return told
+            lines.append(f"  {run.names[0]} is trained anew: unlike in {like[0]}, {'; '.join(like[1]) or SPELLING}")
+    return lines
 
 
 if __name__ == "__main__":

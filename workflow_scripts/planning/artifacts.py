@@ -13,7 +13,7 @@ from workflow_scripts.planning.paths import Paths
 from workflow_scripts.planning.runs import Run, RunResolver, as_spec
 from workflow_scripts.plotting import panels, tables
 
-UNKNOWN = "unknown"  # stands for a run or analysis that has been told to be missing, so that no panel complains again
+UNKNOWN = "unknown"  # stands for a run or analysis that has been reported as missing, so that no panel complains again
 
 
 @dataclass

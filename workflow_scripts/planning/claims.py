@@ -6,14 +6,15 @@ be judged from and is "not run".
 
 import csv
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from workflow_scripts.evidence.quantities import QUANTITIES
+from workflow_scripts.evidence.shown_claims import TESTED
 from workflow_scripts.planning.analyses import AnalysisResolver
 from workflow_scripts.planning.analysis import Analysis, short
-from workflow_scripts.planning.artifacts import UNKNOWN
+from workflow_scripts.planning.artifacts import UNKNOWN, Artifact
 from workflow_scripts.planning.declarations import PaperDeclaration
 from workflow_scripts.planning.kinds import KINDS, OF_TRIALS
 from workflow_scripts.planning.paths import Paths
@@ -43,9 +44,30 @@ class Claim:
     def id(self) -> str:
         return self.spec["id"]
 
+    def shown(self, runs: set[str], analyses: set[str]) -> dict:
+        """The claim as an artifact shows it that has the tables of these.
+
+        It has its judgement where they are all that it takes; else `elsewhere` stands in place of a verdict.
+        """
+        enough = {run.id for run in self.runs} <= runs and {analysis.id for analysis in self.analyses} <= analyses
+        elsewhere = "" if enough else "judged with other tables"
+        if self.spec["needs"] > 1:
+            elsewhere = TESTED
+        shown = {key: self.spec[key] for key in ("id", "says", "section", "needs")}
+        return {**shown, "rule": self.rule, "elsewhere": elsewhere, "judge": None if elsewhere else self.spec["judge"]}
+
+
+def show_claims(artifacts: Iterable[Artifact], claims: Iterable[Claim], evidence: bool) -> None:
+    """Tell each artifact which claims bear on it, and whether what is made at this scale is evidence."""
+    for artifact in artifacts:
+        tables = {run.id for run in artifact.runs}, {analysis.id for analysis in artifact.analyses}
+        of = [claim.shown(*tables) for claim in claims if artifact.id in claim.spec["shown_in"]]
+        if of:
+            artifact.spec |= {"claims": of, "evidence": evidence}
+
 
 class ClaimResolver:
-    """Resolves the claims of one paper; problems are collected, so that all are told together."""
+    """Resolves the claims of one paper; problems are collected, so that all are reported together."""
 
     def __init__(self, paper: PaperDeclaration, runs: RunResolver, analyses: AnalysisResolver, paths: Paths):
         self.paper, self.runs, self.analyses, self.paths = paper, runs, analyses, paths

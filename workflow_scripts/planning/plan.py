@@ -13,7 +13,7 @@ from workflow_scripts.planning import declarations
 from workflow_scripts.planning.analyses import AnalysisResolver
 from workflow_scripts.planning.analysis import Analysis
 from workflow_scripts.planning.artifacts import Artifact, ArtifactResolver
-from workflow_scripts.planning.claims import Claim, ClaimResolver
+from workflow_scripts.planning.claims import Claim, ClaimResolver, show_claims
 from workflow_scripts.planning.kinds import KINDS
 from workflow_scripts.planning.paths import Paths
 from workflow_scripts.planning.runs import Run, RunResolver
@@ -114,7 +114,7 @@ def make_plan(config: dict, root: Path) -> Plan:
 
     Raises
     ------
-    InputError : with all problems of the declarations told together.
+    InputError : with all problems of the declarations reported together.
     """
     declared = declarations.read(config, root)
     config = declared.config
@@ -145,6 +145,7 @@ def make_plan(config: dict, root: Path) -> Plan:
                 _add_run(runs, run)
         for resolver in (run_resolver, analysis_resolver, artifact_resolver, claim_resolver):
             problems += resolver.problems
+    show_claims(artifacts.values(), claims.values(), scale.evidence)
     if problems:
         raise InputError.together("The declarations cannot be used", dict.fromkeys(problems))
     titles = {paper.name: paper.paper["title"] for paper in declared.papers}

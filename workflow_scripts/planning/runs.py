@@ -71,12 +71,12 @@ class Run:
         return int(number) if unit == "epoch" else int(number) / self.paper_steps_per_epoch
 
     def job(self) -> dict:
-        """What the training job is told; its canonical JSON is the job's only parameter."""
+        """What the training job is given; its canonical JSON is the job's only parameter."""
         return {"recipe": self.recipe, "checkpoints": self.checkpoints}
 
 
 class RunResolver:
-    """Resolves the runs of one paper; problems are collected, not raised, so that all are told together."""
+    """Resolves the runs of one paper; problems are collected, not raised, so that all are reported together."""
 
     def __init__(self, paper: PaperDeclaration, scale: Scale):
         self.paper, self.scale = paper, scale

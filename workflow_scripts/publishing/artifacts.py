@@ -119,7 +119,7 @@ def _training(name: str, trials: list[Run], plan: Plan) -> dict:
     recipe = trials[0].recipe
     found = [facts(plan.paths.metrics(run.id)) for run in trials]
     states = [state for state, _ in found]
-    told = [f"{states.count(state)} {state}" for state in ("finished", "diverged", "not run") if state in states]
+    counted = [f"{states.count(state)} {state}" for state in ("finished", "diverged", "not run") if state in states]
     seconds = [made["seconds"] for _, made in found if "seconds" in made]
     return {
         "name": name.replace("_", " "),
@@ -129,7 +129,7 @@ def _training(name: str, trials: list[Run], plan: Plan) -> dict:
         "epochs": f"{recipe.get('epochs', '')} × {recipe.get('samples_per_epoch', '')}",
         "batch": recipe.get("batch_size", ""),
         "schedule": _in_words(recipe.get("schedule", {})),
-        "trials": ", ".join(told),
+        "trials": ", ".join(counted),
         "seconds": f"{sum(seconds) / len(seconds):.0f}" if seconds else "",
         **_made(found),
     }
@@ -142,8 +142,8 @@ def _in_words(part: dict) -> str:
         for key, value in part.items()
         if key != "name"
     )
-    told = ", ".join(options)
-    return f"{part.get('name', '')}{f' ({told})' if told else ''}"
+    listed = ", ".join(options)
+    return f"{part.get('name', '')}{f' ({listed})' if listed else ''}"
 
 
 def _analysis(analysis: Analysis, plan: Plan) -> dict:

@@ -63,7 +63,7 @@ def train(
     Parameters
     ----------
     checkpoints : label → update, of what is to be saved; a label of training/kept.py is saved at the end.
-    observer : is given each checkpoint once its epoch is known to be finite, and told of epochs; in every process.
+    observer : is given each checkpoint once its epoch is known to be finite, and notified of epochs; in every process.
     processes : those that train this run.
 
     Raises
