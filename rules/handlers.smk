@@ -17,6 +17,12 @@ WORTH_WARMING = 4
 LASTING = contextlib.ExitStack()
 
 
+def warm_packages(rules: set[str]) -> tuple[str, ...]:
+    """What the jobs of these rules import."""
+    language = warm.LANGUAGE if rules & {"translation", "answers"} else ()
+    return (*(() if PATHS.archived else warm.COMPUTING), *warm.DRAWING, *language)
+
+
 def write_run_groups(ids) -> None:
     """Tell the trainings which runs of this invocation they may do in one process."""
     wanted = set(ids)
@@ -44,8 +50,9 @@ onstart:
         print_job_lines(logger.handlers, len(list(workflow.dag.needrun_jobs())))
     if not PATHS.archived:
         write_run_groups(job.wildcards.id for job in workflow.dag.needrun_jobs() if job.rule.name == "train")
-    if ON_THIS_MACHINE and len(list(workflow.dag.needrun_jobs())) >= WORTH_WARMING:
-        LASTING.enter_context(warm.started(warm.DRAWING if PATHS.archived else (*warm.COMPUTING, *warm.DRAWING)))
+    jobs = list(workflow.dag.needrun_jobs())
+    if ON_THIS_MACHINE and len(jobs) >= WORTH_WARMING:
+        LASTING.enter_context(warm.started(warm_packages({job.rule.name for job in jobs})))
 
 
 onsuccess:
