@@ -3,7 +3,7 @@
 
 # Variables, given as in `make demo TORCH=cpu CORES=4`
 PYTHON ?= $(ready_python)## the Python that makes the environment
-VENV ?= .venv## where the environment lies
+VENV ?= .venv## where the environment is
 TORCH ?= $(if $(wildcard $(VENV)/whole-cpu-*),cpu,default)## default (with CUDA, 6 GB) or cpu (1.5 GB); the environment remembers
 CORES ?= all## how many cores the workflow may use
 TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu## where PyTorch's CPU wheels come from

@@ -66,7 +66,7 @@ class Comparison:
 
 
 def timed(comparisons: Iterable[Comparison]) -> list[dict]:
-    """The rows of all comparisons, each told as it ends, for they take their time."""
+    """The rows of all comparisons, each reported as it ends, for they take their time."""
     rows = []
     for comparison in comparisons:
         rows.append(comparison.row())

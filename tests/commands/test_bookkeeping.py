@@ -1,4 +1,4 @@
-"""What lies in the folder of results is told rightly, and only what is stale is deleted; prices are of what is left."""
+"""What the folder of results holds is reported rightly, and only the stale is deleted; prices are of what is left."""
 
 import copy
 import fcntl
@@ -30,7 +30,7 @@ from workflow_scripts.planning.plan import make_plan
 from workflow_scripts.recipes import engine
 from workflow_scripts.recipes.canonical import canonical
 from workflow_scripts.runtime.store import Store
-from workflow_scripts.training.job import Job, Settings, Trainer, export
+from workflow_scripts.training.job import Settings, Trainer, export
 
 ROOT = Path(__file__).parents[2]
 FIGURE = {"number": "Figure 1", "section": "1", "title": "A figure", "caption": "It shows.", "template": "figure"}
@@ -76,7 +76,7 @@ class Done(Site):
         plan, ids = self.plan(), self.ids()
         trainer = Trainer(Settings(self.root / "d" / "birds", self.results / "store", "cpu"))
         for name in names:
-            job = Job(**plan.runs[ids[name]].job())
+            job = plan.runs[ids[name]].job
             export(trainer.finish(job, job.source(self.results / "runs")), job, plan.paths.run(job.id))
 
     def inventory(self):
@@ -343,11 +343,13 @@ def test_a_rate_is_the_middle_one_of_the_networks_trainings_on_the_device(site):
     rates = Rates(site.inventory().items, operations, "cuda", given=1e12)
     vgg, pupil = training[ids["second"]], training[ids["pupil"]]
     assert vgg.images == 80 and rates.hours(vgg) == pytest.approx(8.0 / 3600)
-    assert rates.told(vgg.network) == "measured, 10 images/s in 3 trainings on cuda (NVIDIA H100)"
+    assert rates.described(vgg.network) == "measured, 10 images/s in 3 trainings on cuda (NVIDIA H100)"
     assert rates.hours(pupil) == pytest.approx(pupil.operations / 1e12 / 3600)
-    assert rates.told(pupil.network) == "given, 1e+12 operations a second"
+    assert rates.described(pupil.network) == "given, 1e+12 operations a second"
     assert Rates(site.inventory().items, operations, "cpu").hours(pupil) == pytest.approx(1.0 / 3600)
-    assert Rates([], operations, "cuda").told(vgg.network).startswith("assumed")  # of another width and size of images
+    assert (
+        Rates([], operations, "cuda").described(vgg.network).startswith("assumed")
+    )  # of another width and size of images
 
 
 def test_what_was_benchmarked_is_priced_so_and_told():
@@ -365,13 +367,13 @@ def test_what_was_benchmarked_is_priced_so_and_told():
         if run.recipe["data"] == "cifar10" and key in known:
             (row,) = (line for line in table.splitlines() if line.startswith(f"| {known[key]} |"))
             images = float(row.split("|")[2].replace(",", ""))
-            passes = 3 * operations._network(run.recipe["model"], "cifar10")[0]
+            passes = 3 * operations.network(run.recipe["model"], "cifar10")[0]
             assert rates.hours(work) == pytest.approx(work.operations / (images * passes) / 3600, rel=0.01)
-            assert rates.told(work.network).startswith("benchmarked")
+            assert rates.described(work.network).startswith("benchmarked")
             found.add(key)
         elif run.recipe["data"] != "cifar10":
-            assert rates.told(work.network).startswith("assumed")
-        assert cpu.told(work.network).startswith("assumed")
+            assert rates.described(work.network).startswith("assumed")
+        assert cpu.described(work.network).startswith("assumed")
     assert {("vgg16", 100), ("resnet18", 128)} <= found
 
 

@@ -326,7 +326,7 @@ def test_another_file_is_another_data_set(copied, prepared, tmp_path_factory):
         (lambda f: _touch(f / "val" / "bee", b"na\xefve.png"), r"val/bee/na\\xefve\.png has a name that is not UTF-8"),
         (
             lambda f: (f / "val" / "bee" / "loop").symlink_to(f / "val"),
-            "val/bee/loop is a link to a folder that it lies",
+            "val/bee/loop is a link to a folder that contains it",
         ),
         (lambda f: _replace(f / "dataset.yaml", "image_size: big"), "image_size is 'big', but must be a whole number"),
         (

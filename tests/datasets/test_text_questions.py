@@ -1,4 +1,4 @@
-"""Questions and documents: answers are found by their characters, windows and pairs are whole, bad files are told."""
+"""Questions and documents: answers are found by their characters; windows and pairs are whole, bad files refused."""
 
 import itertools
 import json

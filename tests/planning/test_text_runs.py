@@ -1,4 +1,4 @@
-"""Trainings on text: recipes say all that the tasks need, scales change what an epoch costs, mistakes are told."""
+"""Trainings on text: recipes say all that the tasks need, scales change what an epoch costs, mistakes are reported."""
 
 import pytest
 
@@ -148,6 +148,10 @@ MISTAKES = {
         "phases: they cover 45 epochs; let them add up to the training's 50",
     ),
     "pretrained": ({**ANSWERING, "pretrained": "nobody@epoch-3"}, "names the run 'nobody'"),
+    "a translation that begins with a checkpoint": (
+        {**TRANSLATION, "pretrained": "pretrained@epoch-50"},
+        "pretrained is not of the task translation",
+    ),
     "folder": ({**ANSWERING, "pretrained": "nowhere"}, "pretrained is 'nowhere', which is neither a run@epoch-n nor"),
 }
 

@@ -1,7 +1,7 @@
 """The workflow on a real Slurm with profiles/slurm: every job has its own device, and a lost job is made up for.
 
 A tiny paper from data to figures. In a first run one job is cancelled from outside, one runs out of time and one fails
-whenever it is tried; a second run does what is left. Where no Slurm can be started, the reason is told.
+whenever it is tried; a second run does what is left. Where no Slurm can be started, the reason is given.
 """
 
 import itertools

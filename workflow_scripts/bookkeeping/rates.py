@@ -72,7 +72,7 @@ class Rates:
         model = json.loads(network.model)
         return BENCHMARKED[self.device].get(model["name"], {}) if model.get("width", 1) == 1 else {}
 
-    def told(self, network: Network) -> str:
+    def described(self, network: Network) -> str:
         """Where the rate of a network comes from."""
         if known := self.measured.get(network):
             trainings = f"{known.trainings} training{'s' if known.trainings > 1 else ''}"
@@ -80,13 +80,13 @@ class Rates:
         if self.given:
             return f"given, {self.given:.3g} operations a second"
         if by_batch := self._benchmarked(network):
-            told = ", ".join(f"{rate:.3g} in batches of {batch} on" for batch, rate in by_batch.items())
-            return f"benchmarked, operations a second on an H100: {told}"
+            by_size = ", ".join(f"{rate:.3g} in batches of {batch} on" for batch, rate in by_batch.items())
+            return f"benchmarked, operations a second on an H100: {by_size}"
         return f"assumed, {ASSUMED[self.device]:.3g} operations a second ({self.device})"
 
 
 def _comparable(item: Item, operations: Operations) -> bool:
-    """Whether a run ended well, told its seconds, and is of a model and data set that are known here."""
+    """Whether a run ended well, has its seconds, and is of a model and data set that are known here."""
     recipe = item.recipe
     known = item.made.get("seconds") and recipe.get("engine") == engine.TRAINING and not item.diverged
     return bool(known) and operations.knows(recipe)

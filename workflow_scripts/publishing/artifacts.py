@@ -11,10 +11,10 @@ from workflow_scripts.base.errors import InputError
 from workflow_scripts.evidence.sources import Sources
 from workflow_scripts.evidence.tables import read_facts
 from workflow_scripts.evidence.trained import differences
-from workflow_scripts.planning.analysis import Analysis, short
+from workflow_scripts.planning.analysis import Analysis
 from workflow_scripts.planning.artifacts import Artifact
 from workflow_scripts.planning.plan import Plan
-from workflow_scripts.planning.runs import Run
+from workflow_scripts.planning.run import Run
 
 LINKS = (
     ("values.csv", "the values (CSV)"),
@@ -67,7 +67,7 @@ def _tables_of(artifact: Artifact, plan: Plan) -> list[Path]:
 def recipes(artifact: Artifact) -> Mapping[str, dict]:
     """The recipes of everything behind an artifact, by the site's path of each."""
     runs = [*artifact.runs, *(run for each in artifact.analyses for run in each.runs)]
-    return {_recipe(each): each.recipe for each in [*runs, *artifact.analyses]}
+    return {_recipe(each): dict(each.recipe) for each in [*runs, *artifact.analyses]}
 
 
 def _recipe(of: Run | Analysis) -> str:
@@ -111,7 +111,7 @@ def _trainings(runs: list[Run], plan: Plan) -> list[dict]:
     """A line for each declaration, which stands for all its trials."""
     by_name: dict[str, list[Run]] = {}
     for run in runs:
-        by_name.setdefault(short(run).partition("/")[0], []).append(run)
+        by_name.setdefault(run.name.partition("/")[0], []).append(run)
     return [_training(name, trials, plan) for name, trials in by_name.items()]
 
 
@@ -119,7 +119,7 @@ def _training(name: str, trials: list[Run], plan: Plan) -> dict:
     recipe = trials[0].recipe
     found = [facts(plan.paths.metrics(run.id)) for run in trials]
     states = [state for state, _ in found]
-    told = [f"{states.count(state)} {state}" for state in ("finished", "diverged", "not run") if state in states]
+    counted = [f"{states.count(state)} {state}" for state in ("finished", "diverged", "not run") if state in states]
     seconds = [made["seconds"] for _, made in found if "seconds" in made]
     return {
         "name": name.replace("_", " "),
@@ -129,7 +129,7 @@ def _training(name: str, trials: list[Run], plan: Plan) -> dict:
         "epochs": f"{recipe.get('epochs', '')} × {recipe.get('samples_per_epoch', '')}",
         "batch": recipe.get("batch_size", ""),
         "schedule": _in_words(recipe.get("schedule", {})),
-        "trials": ", ".join(told),
+        "trials": ", ".join(counted),
         "seconds": f"{sum(seconds) / len(seconds):.0f}" if seconds else "",
         **_made(found),
     }
@@ -142,8 +142,8 @@ def _in_words(part: dict) -> str:
         for key, value in part.items()
         if key != "name"
     )
-    told = ", ".join(options)
-    return f"{part.get('name', '')}{f' ({told})' if told else ''}"
+    listed = ", ".join(options)
+    return f"{part.get('name', '')}{f' ({listed})' if listed else ''}"
 
 
 def _analysis(analysis: Analysis, plan: Plan) -> dict:
@@ -152,7 +152,7 @@ def _analysis(analysis: Analysis, plan: Plan) -> dict:
         "kind": analysis.kind.replace("_", " "),
         "name": analysis.name.partition("/")[2].replace("_", " "),
         "recipe": _recipe(analysis),
-        "of": ", ".join(dict.fromkeys(short(run).partition("/")[0].replace("_", " ") for run in analysis.runs)),
+        "of": ", ".join(dict.fromkeys(run.name.partition("/")[0].replace("_", " ") for run in analysis.runs)),
         "state": found[0],
         **_made([found]),
     }
@@ -170,7 +170,7 @@ def _missing(runs: list[Run], analyses: list[Analysis], plan: Plan) -> list[str]
     """Runs and analyses that nobody has made; of several trials, how many."""
     asked: dict[str, list[bool]] = {}
     for run in runs:
-        asked.setdefault(short(run).partition("/")[0], []).append(plan.paths.metrics(run.id).exists())
+        asked.setdefault(run.name.partition("/")[0], []).append(plan.paths.metrics(run.id).exists())
     gone = [
         name.replace("_", " ") + ("" if not any(there) else f" ({there.count(False)} of {len(there)})")
         for name, there in asked.items()

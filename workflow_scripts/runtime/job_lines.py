@@ -73,12 +73,12 @@ def _clock() -> str:
 
 
 def _tails(logs: Sequence[str]) -> list[str]:
-    """Where each log lies, and its last lines."""
+    """Where each log is, and its last lines."""
     lines = []
     for log in logs:
         try:
-            told = Path(log).read_text(encoding="utf-8", errors="replace").splitlines()
+            text = Path(log).read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError as error:
-            told = [f"(cannot be read: {error.strerror})"]
-        lines += [f"{log}:", *(f"  {line}" for line in told[-TAIL:] or ["(empty)"])]
+            text = [f"(cannot be read: {error.strerror})"]
+        lines += [f"{log}:", *(f"  {line}" for line in text[-TAIL:] or ["(empty)"])]
     return lines

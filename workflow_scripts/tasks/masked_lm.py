@@ -26,7 +26,6 @@ from workflow_scripts.runtime.processes import Processes
 from workflow_scripts.tasks.base import Batch, Loss, SumMeter, Update
 from workflow_scripts.tasks.bert import EVALUATED, BertTask
 
-NEEDED = ("batch_size", "lengths")
 SHORTEST = MARKS + 2  # tokens of a pair: one of each segment
 MEASURED = ("loss", "masked_lm_loss", "masked_lm_accuracy", "next_sentence_accuracy")
 
@@ -70,9 +69,9 @@ class MaskedLM(BertTask):
         """Both cross-entropies; the facts are masked loss, masked places and next sentences guessed."""
         *inputs, weight = batch.inputs
         pairs = Masked(*inputs)
-        masked, following, hits, told = self._sums(network, pairs)
+        masked, following, hits, right = self._sums(network, pairs)
         places, count = (masked.new_full((), float(len(each))) for each in (pairs.labels, pairs.other))
-        return Loss(masked * weight + following, (masked.detach(), places, hits, places, told, count))
+        return Loss(masked * weight + following, (masked.detach(), places, hits, places, right, count))
 
     def _sums(self, network: nn.Module, pairs: Masked) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Sums of the losses of masked places and of pairs, and how many of each are guessed right."""
@@ -96,8 +95,8 @@ class MaskedLM(BertTask):
             found = self._sums(model, pairs)
             counts = (sums.new_full((), float(len(each))) for each in (pairs.labels, pairs.other))
             sums += torch.stack([each.double() for each in (*found, *counts)])
-        masked, following, hits, told, places, count = processes.total(sums).tolist()
-        means = (masked / places + following / count, masked / places, hits / places, told / count)
+        masked, following, hits, right, places, count = processes.total(sums).tolist()
+        means = (masked / places + following / count, masked / places, hits / places, right / count)
         return {name: METRICS[name].of_mean(mean) for name, mean in zip(MEASURED, means, strict=True)}
 
 

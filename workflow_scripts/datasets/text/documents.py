@@ -55,8 +55,8 @@ def prepare_documents(
     counts, longest = {}, {}
     for split in SPLITS:
         lengths = [0]
-        told = (document for name, document in read_documents(files, info) if name == split)
-        sentences = Ragged.of(_in_pieces(told, vocabulary, lengths))
+        wanted = (document for name, document in read_documents(files, info) if name == split)
+        sentences = Ragged.of(_in_pieces(wanted, vocabulary, lengths))
         if max(lengths) < 2:
             raise InputError(f"{info.name}: no document for {split} has two sentences; add text, or lower test_every")
         sentences.save(folder, f"{split}.text")
