@@ -17,10 +17,16 @@ WORTH_WARMING = 4
 LASTING = contextlib.ExitStack()
 
 
+def warm_packages(rules: set[str]) -> tuple[str, ...]:
+    """What the jobs of these rules import."""
+    language = warm.LANGUAGE if rules & {"translation", "answers"} else ()
+    return (*(() if PATHS.archived else warm.COMPUTING), *warm.DRAWING, *language)
+
+
 def write_run_groups(ids) -> None:
     """Tell the trainings which runs of this invocation they may do in one process."""
     wanted = set(ids)
-    groups = [[PLAN.runs[id].job() for id in group if id in wanted] for group in PLAN.run_groups()]
+    groups = [[PLAN.runs[id].job.document for id in group if id in wanted] for group in PLAN.run_groups()]
     try:
         write_text(PATHS.run_groups(SCALE), canonical([group for group in groups if len(group) > 1]))
     except OSError as error:  # it is the first file that is written there
@@ -45,8 +51,9 @@ onstart:
     show_time_left(workflow.logger_manager.get_log_handlers())
     if not PATHS.archived:
         write_run_groups(job.wildcards.id for job in workflow.dag.needrun_jobs() if job.rule.name == "train")
-    if ON_THIS_MACHINE and len(list(workflow.dag.needrun_jobs())) >= WORTH_WARMING:
-        LASTING.enter_context(warm.started(warm.DRAWING if PATHS.archived else (*warm.COMPUTING, *warm.DRAWING)))
+    jobs = list(workflow.dag.needrun_jobs())
+    if ON_THIS_MACHINE and len(jobs) >= WORTH_WARMING:
+        LASTING.enter_context(warm.started(warm_packages({job.rule.name for job in jobs})))
 
 
 onsuccess:

@@ -39,7 +39,9 @@ DRAWING = (
     "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg", "seaborn", "papermill", "nbclient",
     "ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.debugger", "jupyter_client", "black", PAGE,
 )  # fmt: skip
-COMPUTING = ("torch", "safetensors.torch", "sklearn.manifold", "tqdm")
+# An optimizer imports torch._dynamo as it is made, which takes as long as torch itself.
+COMPUTING = ("torch", "torch._dynamo", "safetensors.torch", "sklearn.manifold", "tqdm")
+LANGUAGE = ("sacrebleu", "sacremoses", "tokenizers")
 # Libraries read it as they are loaded; torch is given it by each stage.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1")
 SIZE = struct.Struct("!I")
