@@ -45,9 +45,10 @@ in_env := . $(VENV)/bin/activate &&
 # What cluster modules put here would shadow the locked packages
 unexport PYTHONPATH PYTHONHOME
 
-# Snakemake keeps a cache in the home folder; where that cannot be written, its place is a temporary one.
+# Snakemake and Matplotlib keep caches in the home folder; where that cannot be written, their place is a temporary one.
 ifeq ($(shell test -w "$$HOME" || test -n "$$XDG_CACHE_HOME" || echo closed),closed)
   export XDG_CACHE_HOME := $(or $(TMPDIR),/tmp)/closer-look-cache
+  export MPLCONFIGDIR ?= $(XDG_CACHE_HOME)/matplotlib
 endif
 
 .PHONY: help demo test env wheelhouse lint benchmarks gpu-check lock clean

@@ -8,7 +8,7 @@ from snakemake.logging import logger
 
 from workflow_scripts.base.files import write_text
 from workflow_scripts.bookkeeping.summary import summary
-from workflow_scripts.runtime.job_lines import print_job_lines
+from workflow_scripts.runtime.job_lines import print_job_lines, show_time_left
 
 # For fewer jobs a process that imports everything costs as much as it saves; for 4 figures 13 s of CPU in place of 22.
 WORTH_WARMING = 4
@@ -26,7 +26,7 @@ def warm_packages(rules: set[str]) -> tuple[str, ...]:
 def write_run_groups(ids) -> None:
     """Tell the trainings which runs of this invocation they may do in one process."""
     wanted = set(ids)
-    groups = [[PLAN.runs[id].job() for id in group if id in wanted] for group in PLAN.run_groups()]
+    groups = [[PLAN.runs[id].job.document for id in group if id in wanted] for group in PLAN.run_groups()]
     try:
         write_text(PATHS.run_groups(SCALE), canonical([group for group in groups if len(group) > 1]))
     except OSError as error:  # it is the first file that is written there
@@ -48,6 +48,7 @@ def end() -> None:
 onstart:
     if not workflow.output_settings.verbose:
         print_job_lines(logger.handlers, len(list(workflow.dag.needrun_jobs())))
+    show_time_left(workflow.logger_manager.get_log_handlers())
     if not PATHS.archived:
         write_run_groups(job.wildcards.id for job in workflow.dag.needrun_jobs() if job.rule.name == "train")
     jobs = list(workflow.dag.needrun_jobs())

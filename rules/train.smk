@@ -26,10 +26,10 @@ rule train:
     threads: lambda wildcards: cores_for(data_of(wildcards), max(1, gpus_for(data_of(wildcards))))
     resources:
         gpu=lambda wildcards: gpus_for(data_of(wildcards)),
-        mem_mb=memory,
+        mem_mb=memory_of_run,
         runtime="12h",
     params:
-        job=lambda wildcards: canonical(PLAN.runs[wildcards.id].job()),
+        job=lambda wildcards: PLAN.runs[wildcards.id].job.text,
         pretrained=lambda wildcards: pretrained(PLAN.runs[wildcards.id].recipe),
     message:
         "train {TITLES:{wildcards.id}}"

@@ -35,7 +35,7 @@ def table(plan, results, name, accuracy=50.0, recipe=None):
     frame = pd.DataFrame({"run": [run.id], "step": [1], "epoch": [1.0], "split": ["test"], "metric": ["accuracy"],
                           "value": [accuracy]})  # fmt: skip
     made = provenance.collect(scale="demo", data="digits", device="cpu", seeds=[1], fingerprints=[run.id])
-    made |= {"recipe": recipe or run.recipe, "seconds": 2.25}
+    made |= {"recipe": recipe or dict(run.recipe), "seconds": 2.25}
     write_table(results / "runs" / run.id / "metrics.parquet", frame, "metrics", provenance=made)
     return f"runs/{run.id}/metrics.parquet"
 

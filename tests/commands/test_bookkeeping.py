@@ -30,7 +30,7 @@ from workflow_scripts.planning.plan import make_plan
 from workflow_scripts.recipes import engine
 from workflow_scripts.recipes.canonical import canonical
 from workflow_scripts.runtime.store import Store
-from workflow_scripts.training.job import Job, Settings, Trainer, export
+from workflow_scripts.training.job import Settings, Trainer, export
 
 ROOT = Path(__file__).parents[2]
 FIGURE = {"number": "Figure 1", "section": "1", "title": "A figure", "caption": "It shows.", "template": "figure"}
@@ -76,7 +76,7 @@ class Done(Site):
         plan, ids = self.plan(), self.ids()
         trainer = Trainer(Settings(self.root / "d" / "birds", self.results / "store", "cpu"))
         for name in names:
-            job = Job(**plan.runs[ids[name]].job())
+            job = plan.runs[ids[name]].job
             export(trainer.finish(job, job.source(self.results / "runs")), job, plan.paths.run(job.id))
 
     def inventory(self):
@@ -367,7 +367,7 @@ def test_what_was_benchmarked_is_priced_so_and_told():
         if run.recipe["data"] == "cifar10" and key in known:
             (row,) = (line for line in table.splitlines() if line.startswith(f"| {known[key]} |"))
             images = float(row.split("|")[2].replace(",", ""))
-            passes = 3 * operations._network(run.recipe["model"], "cifar10")[0]
+            passes = 3 * operations.network(run.recipe["model"], "cifar10")[0]
             assert rates.hours(work) == pytest.approx(work.operations / (images * passes) / 3600, rel=0.01)
             assert rates.described(work.network).startswith("benchmarked")
             found.add(key)

@@ -309,7 +309,7 @@ def test_how_a_declaration_is_written_changes_no_identity(declared):
     after = declared.plan()
     assert set(before.runs) == set(after.runs)
     assert set(before.analyses) == set(after.analyses)
-    assert all(before.runs[id].job() == after.runs[id].job() for id in before.runs)
+    assert all(before.runs[id].job == after.runs[id].job for id in before.runs)
     assert {name: canonical(each.spec) for name, each in before.artifacts.items()} == {
         name: canonical(each.spec) for name, each in after.artifacts.items()
     }

@@ -2,7 +2,7 @@
 
     python -m workflow_scripts.commands.price --config scale=paper                    # everything
     python -m workflow_scripts.commands.price gotmare2019_figure_3 --config scale=paper
-    python -m workflow_scripts.commands.price --config scale=paper --device cuda --markdown   # as in docs/price.md
+    python -m workflow_scripts.commands.price --table                     # the tables of README and docs/price.md
 
 The first table has each artifact as if nothing were there, shared work counted once in its sum; "still to be done" is
 what `snakemake -n` would run, less what is finished in the store. Hours are those of one device: at the rate of the
@@ -19,16 +19,18 @@ from pathlib import Path
 
 from workflow_scripts.base.arguments import add_config, changes
 from workflow_scripts.base.errors import InputError
+from workflow_scripts.base.files import write_text
 from workflow_scripts.base.stage import run
 from workflow_scripts.bookkeeping.differences import nearest
 from workflow_scripts.bookkeeping.inventory import STALE, Inventory, all_plans
-from workflow_scripts.bookkeeping.operations import Network, Operations, Work
+from workflow_scripts.bookkeeping.operations import Operations, Work
+from workflow_scripts.bookkeeping.price_tables import costs, inserted, networks_rates, plain
 from workflow_scripts.bookkeeping.rates import ASSUMED, Rates, short
 from workflow_scripts.planning.configuration import read_config
 from workflow_scripts.planning.plan import Plan, make_plan
 from workflow_scripts.runtime.lease import devices
 from workflow_scripts.runtime.store import Store
-from workflow_scripts.training.job import Job, epochs_left
+from workflow_scripts.training.job import epochs_left
 
 ROOT = Path(__file__).parents[2]
 SPELLING = "nothing but how its fingerprint was written"
@@ -61,8 +63,13 @@ def main() -> None:
         help="price for (default, by what is here: %(default)s)",
     )
     parser.add_argument("--rate", type=float, help="operations a second of networks without trainings in the results")
-    parser.add_argument("--markdown", action="store_true", help="print artifacts and rates alone, as Markdown")
+    parser.add_argument("--table", action="store_true", help="write the tables of README and docs/price.md anew")
     given = parser.parse_args()
+    if given.table:
+        for path, table in tables_of_papers().items():
+            write_text(path, inserted(path.read_text(encoding="utf-8"), table))
+            print(f"wrote the table of {path}")
+        return
     config = read_config(ROOT, changes(given), given.configfile)
     plan = make_plan(config, ROOT)
     if unknown := [target for target in given.targets if target not in plan.artifacts]:
@@ -75,9 +82,6 @@ def main() -> None:
     if len(targets) > 1:
         priced.append((ALL, row(*counted(plan, needed, len(targets)), rates)))
     networks = sorted({work.network for work in needed.values() if work.network})
-    if given.markdown:
-        print(markdown(priced, networks, rates))
-        return
     print(f"scale {plan.scale.name}, hours of one device ({given.device})\n\n{line('', COLUMNS)}")
     for name, cells in priced:
         print(line(name, cells))
@@ -89,6 +93,13 @@ def main() -> None:
         print(f"  {short(network):40} {rates.described(network)}")
     for reason in reasons(plan, jobs, epochs, inventory):
         print(reason)
+
+
+def tables_of_papers() -> dict[Path, str]:
+    """By document, what it says of all papers at their own scale on a GPU, as if nothing were there."""
+    plan = next(plan for plan in all_plans(read_config(ROOT, {}), ROOT) if plan.scale.name == "paper")
+    rates = Rates([], Operations(plan), "cuda")
+    return {ROOT / "README.md": costs(plan, rates), ROOT / "docs" / "price.md": networks_rates(plan, rates)}
 
 
 def counted(plan: Plan, needed: dict[tuple[str, str], Work], artifacts: int) -> tuple[int, list[Work]]:
@@ -108,23 +119,9 @@ def row(jobs: int, works: list[Work], rates: Rates) -> tuple[str, ...]:
     return (*map(str, counts), f"{operations / 1e15:.3g}", plain(hours), plain(disk / 1e9))
 
 
-def plain(value: float) -> str:
-    """Two digits, without an exponent where there are more before the point."""
-    return f"{value:.2g}" if value < 10 else f"{float(f'{value:.2g}'):.0f}"
-
-
 def line(name: str, cells: Sequence[str]) -> str:
     """A row of the table."""
     return " ".join([f"{name:40}", *(f"{cell:>{width}}" for cell, width in zip(cells, WIDTHS, strict=True))])
-
-
-def markdown(priced: list[tuple[str, tuple[str, ...]]], networks: list[Network], rates: Rates) -> str:
-    """The rows and the networks' rates as two tables."""
-    names = (f"**{name}**" if name == ALL else f"`{name}`" for name, _ in priced)
-    rows = (f"| {name} | {' | '.join(cells)} |" for name, (_, cells) in zip(names, priced, strict=True))
-    described = (f"| {short(network)} | {rates.described(network)} |" for network in networks)
-    head = f"| target | {' | '.join(COLUMNS)} |\n|:--|{'--:|' * len(COLUMNS)}"
-    return "\n".join([head, *rows, "", "| network | rate |", "|:--|:--|", *described])
 
 
 def would_run(targets: list[str], changed: dict, files: Sequence[Path] = ()) -> list[Pending]:
@@ -160,7 +157,7 @@ def would_run(targets: list[str], changed: dict, files: Sequence[Path] = ()) -> 
 def left_of(plan: Plan, id: str) -> int:
     """Epochs of a run that are still to be trained; its job takes the rest from the store."""
     run = plan.runs[id]
-    return epochs_left(Store(plan.paths.results / "store", id, {}), Job(run.recipe, run.checkpoints))
+    return epochs_left(Store(plan.paths.results / "store", id, {}), run.job)
 
 
 def still(plan: Plan, needed: dict[tuple[str, str], Work], jobs: list[Pending], epochs: dict[str, int]) -> list[Work]:

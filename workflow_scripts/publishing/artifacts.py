@@ -11,10 +11,10 @@ from workflow_scripts.base.errors import InputError
 from workflow_scripts.evidence.sources import Sources
 from workflow_scripts.evidence.tables import read_facts
 from workflow_scripts.evidence.trained import differences
-from workflow_scripts.planning.analysis import Analysis, short
+from workflow_scripts.planning.analysis import Analysis
 from workflow_scripts.planning.artifacts import Artifact
 from workflow_scripts.planning.plan import Plan
-from workflow_scripts.planning.runs import Run
+from workflow_scripts.planning.run import Run
 
 LINKS = (
     ("values.csv", "the values (CSV)"),
@@ -67,7 +67,7 @@ def _tables_of(artifact: Artifact, plan: Plan) -> list[Path]:
 def recipes(artifact: Artifact) -> Mapping[str, dict]:
     """The recipes of everything behind an artifact, by the site's path of each."""
     runs = [*artifact.runs, *(run for each in artifact.analyses for run in each.runs)]
-    return {_recipe(each): each.recipe for each in [*runs, *artifact.analyses]}
+    return {_recipe(each): dict(each.recipe) for each in [*runs, *artifact.analyses]}
 
 
 def _recipe(of: Run | Analysis) -> str:
@@ -111,7 +111,7 @@ def _trainings(runs: list[Run], plan: Plan) -> list[dict]:
     """A line for each declaration, which stands for all its trials."""
     by_name: dict[str, list[Run]] = {}
     for run in runs:
-        by_name.setdefault(short(run).partition("/")[0], []).append(run)
+        by_name.setdefault(run.name.partition("/")[0], []).append(run)
     return [_training(name, trials, plan) for name, trials in by_name.items()]
 
 
@@ -152,7 +152,7 @@ def _analysis(analysis: Analysis, plan: Plan) -> dict:
         "kind": analysis.kind.replace("_", " "),
         "name": analysis.name.partition("/")[2].replace("_", " "),
         "recipe": _recipe(analysis),
-        "of": ", ".join(dict.fromkeys(short(run).partition("/")[0].replace("_", " ") for run in analysis.runs)),
+        "of": ", ".join(dict.fromkeys(run.name.partition("/")[0].replace("_", " ") for run in analysis.runs)),
         "state": found[0],
         **_made([found]),
     }
@@ -170,7 +170,7 @@ def _missing(runs: list[Run], analyses: list[Analysis], plan: Plan) -> list[str]
     """Runs and analyses that nobody has made; of several trials, how many."""
     asked: dict[str, list[bool]] = {}
     for run in runs:
-        asked.setdefault(short(run).partition("/")[0], []).append(plan.paths.metrics(run.id).exists())
+        asked.setdefault(run.name.partition("/")[0], []).append(plan.paths.metrics(run.id).exists())
     gone = [
         name.replace("_", " ") + ("" if not any(there) else f" ({there.count(False)} of {len(there)})")
         for name, there in asked.items()

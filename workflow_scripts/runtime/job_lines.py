@@ -4,6 +4,7 @@ Snakemake can print less only by leaving out what failed or how far it is (`--qu
 nothing of jobs to a file. Snakemake's own log file, which it names at its end, keeps everything.
 """
 
+import datetime
 import logging
 import time
 from collections.abc import Sequence
@@ -61,6 +62,28 @@ def print_job_lines(handlers: Sequence[logging.Handler], total: int) -> None:
             lines = JobLines(handler.formatter, total)
             handler.addFilter(lines)
             handler.setFormatter(lines)
+
+
+def show_time_left(handlers: Sequence[logging.Handler]) -> None:
+    """Let the bars of `--logger rich`, which show how long they have been there, show the time that is left too."""
+    for handler in handlers:
+        if (bars := getattr(handler, "progress", None)) is not None:
+            from rich.progress import ProgressColumn
+
+            class TimeLeft(ProgressColumn):
+                """Rich's own knows no time before two jobs have ended, and then only that between their ends."""
+
+                def render(self, task):
+                    return time_left(task.completed, task.total, task.elapsed)
+
+            bars.columns = (*bars.columns, TimeLeft())
+
+
+def time_left(done: int, total: int, elapsed: float | None) -> str:
+    """h:mm:ss until all are done, at the pace of those that are; dashes while none is."""
+    if not done or elapsed is None:
+        return "-:--:--"
+    return str(datetime.timedelta(seconds=round(elapsed * (total - done) / done)))
 
 
 def _event(record: logging.LogRecord) -> str:

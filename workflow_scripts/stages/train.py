@@ -8,11 +8,12 @@ import argparse
 import json
 from pathlib import Path
 
-from workflow_scripts.base.arguments import add_resuming, add_running, read_json, results_folder
+from workflow_scripts.base.arguments import add_resuming, add_running, results_folder
 from workflow_scripts.base.stage import run_stage
+from workflow_scripts.recipes.job import Job
 from workflow_scripts.recipes.needs import needed_folder
 from workflow_scripts.runtime.processes import joined
-from workflow_scripts.training.job import Job, Settings, Trainer
+from workflow_scripts.training.job import Settings, Trainer
 
 EXAMPLE = {
     "recipe": {
@@ -35,24 +36,6 @@ EXAMPLE = {
     "checkpoints": {"epoch-200": 100000},
 }
 
-# What a recipe of a training on text has at least; its task needs more.
-ON_TEXT = ("task", "data", "model", "optimizer", "schedule", "updates_per_epoch", "epochs", "evaluate_every", "seed")
-ON_TEXT += ("freeze", "distillation", "fallback")
-
-
-def read_job(text: str) -> Job:
-    """A job from its canonical JSON, or from a file that holds it.
-
-    Raises
-    ------
-    InputError : it is no JSON mapping, lacks a key that `EXAMPLE` has, or trains for no epochs or on no images.
-    """
-    document = read_json(text, tuple(EXAMPLE))
-    recipe = document["recipe"]
-    is_text = isinstance(recipe, dict) and "updates_per_epoch" in recipe
-    needed = ON_TEXT if is_text else tuple(EXAMPLE["recipe"])
-    return Job(read_json(json.dumps(recipe), needed), document["checkpoints"])
-
 
 def settings(given: argparse.Namespace, output: Path) -> Settings:
     """How to train, from the arguments that `add_running` and `add_resuming` made."""
@@ -63,9 +46,8 @@ def settings(given: argparse.Namespace, output: Path) -> Settings:
 def others_in_group(job: Job, groups: Path) -> list[Job]:
     """The other jobs of the group that holds this one, by the file that the workflow writes as it starts."""
     for group in json.loads(groups.read_text()) if groups.exists() else []:
-        jobs = [Job(other["recipe"], other["checkpoints"]) for other in group]
-        if job in jobs:
-            return [other for other in jobs if other != job]
+        if job.document in group:
+            return [Job.read(other) for other in group if other != job.document]
     return []
 
 
@@ -88,7 +70,7 @@ def main() -> None:
     add_running(parser)
     add_resuming(parser)
     given = parser.parse_args()
-    job, results = read_job(given.job), results_folder(given, given.out)
+    job, results = Job.parse(given.job), results_folder(given, given.out)
     folders = {needed_folder(job.recipe): given.pretrained}
     with joined(given.device) as processes:
         trainer = Trainer(settings(given, given.out), processes)

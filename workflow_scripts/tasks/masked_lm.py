@@ -26,7 +26,6 @@ from workflow_scripts.runtime.processes import Processes
 from workflow_scripts.tasks.base import Batch, Loss, SumMeter, Update
 from workflow_scripts.tasks.bert import EVALUATED, BertTask
 
-NEEDED = ("batch_size", "lengths")
 SHORTEST = MARKS + 2  # tokens of a pair: one of each segment
 MEASURED = ("loss", "masked_lm_loss", "masked_lm_accuracy", "next_sentence_accuracy")
 

@@ -26,8 +26,6 @@ from workflow_scripts.runtime.processes import Processes
 from workflow_scripts.tasks.base import Batch, Loss, SumMeter, Update
 from workflow_scripts.tasks.bert import EVALUATED, BertTask
 
-NEEDED = ("batch_size", "length", "stride")
-
 
 def task(recipe: Mapping[str, Any], data: QuestionText, source: Path | None = None) -> "QuestionAnswering":
     """As `tasks.task_of`; `source` is the checkpoint that `pretrained` names, where it names one."""

@@ -9,15 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import link_or_copy, whole_directory, whole_file, write_text
 from workflow_scripts.datasets.description import digests
-from workflow_scripts.recipes.canonical import canonical, fingerprint
-from workflow_scripts.recipes.merge import merge
-from workflow_scripts.recipes.needs import needed_checkpoint, needed_folder
+from workflow_scripts.recipes.canonical import canonical
+from workflow_scripts.recipes.job import NO_FOLDERS, Job
+from workflow_scripts.recipes.labels import Label
+from workflow_scripts.recipes.needs import needed_folder
+from workflow_scripts.recipes.recipe import with_fallback
 from workflow_scripts.recipes.steps import updates_per_epoch
 from workflow_scripts.runtime.log import say
 from workflow_scripts.runtime.processes import Processes
@@ -28,34 +29,6 @@ if TYPE_CHECKING:
     from workflow_scripts.training.history import History
 
 ALONE = Processes()
-KEPT = ("best", "average-")  # labels of training/kept.py, which no update is the state of
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a training job is given.
-
-    recipe : the frozen description of the run. checkpoints : label → update of what to save.
-    """
-
-    recipe: dict
-    checkpoints: dict[str, int]
-
-    @property
-    def id(self) -> str:
-        return fingerprint(self.recipe)
-
-    def source(self, runs: Path, folders: Mapping[str | None, Path | None] = MappingProxyType({})) -> Path | None:
-        """The checkpoint that this run begins with or learns from.
-
-        Parameters
-        ----------
-        runs : folder of finished runs, of whose runs it may be. folders : checkpoint folders by the names in recipes.
-        """
-        if name := needed_folder(self.recipe):
-            return folders.get(name)
-        needed = needed_checkpoint(self.recipe)
-        return needed and runs / needed["run"] / "checkpoints" / f"{needed['at']}.safetensors"
 
 
 @dataclass
@@ -82,7 +55,7 @@ class Trainer:
         self.has_trained = False
 
     def finish_others(
-        self, jobs: list[Job], runs: Path, folders: Mapping[str | None, Path | None] = MappingProxyType({})
+        self, jobs: list[Job], runs: Path, folders: Mapping[str | None, Path | None] = NO_FOLDERS
     ) -> None:
         """Train those of a group that no process has begun: small runs share a start of torch and a copy of the data.
 
@@ -134,7 +107,7 @@ class Trainer:
             self._say(f"{job.id}: a checkpoint that was not saved before is asked for; training anew")
             snapshot = Snapshot()
         while True:
-            recipe = merge(job.recipe, job.recipe["fallback"]) if snapshot.facts.attempts else job.recipe
+            recipe = with_fallback(job.recipe) if snapshot.facts.attempts else job.recipe
             attempt = Attempt(store, job.id, recipe, job.checkpoints, snapshot, self.settings, self.processes)
             facts = attempt.run(self.data, source)
             if facts.diverged is None or job.recipe["fallback"] is None or facts.attempts:
@@ -168,7 +141,7 @@ class Trainer:
             device=device_name(choose_device(self.settings.device), self.processes.count),
             seeds=[job.recipe["seed"]],
             fingerprints=[job.id],
-            recipe=job.recipe,
+            recipe=dict(job.recipe),
             seconds=facts.seconds,
         )
         table = store.folder / "metrics.parquet"
@@ -240,7 +213,7 @@ def resumable(job: Job, facts: Facts) -> bool:
     if facts.epoch == facts.update == 0:
         return True
     done = facts.epoch * updates_per_epoch(job.recipe) + facts.update
-    later = {label for label, step in job.checkpoints.items() if step > done and not label.startswith(KEPT)}
+    later = {label for label, step in job.checkpoints.items() if step > done and Label.parse(label).is_of_update}
     return set(job.checkpoints) <= {*facts.saved, *facts.pending, *facts.kept, *later}
 
 
