@@ -86,13 +86,13 @@ IWSLT = Setting("39 million parameters (IWSLT)", (8848, 6632), {"heads": 4, "ffn
 class Ours:
     """The engine's loop; an epoch is `updates` updates, always of the same batches."""
 
-    def __init__(self, setting: Setting, device: torch.device, rate: float = RATE):
+    def __init__(self, setting: Setting, device: torch.device, rates: list[float] | None = None):
         keep_freed_memory()
         recipe = setting.recipe()
         task = Translation(recipe, ParallelText(setting.text, device))
         network = setting.network().to(device)
         self.progress = Progress(network, optimizers.build(recipe["optimizer"], network), History({}), Kept({}, 1))
-        self.loop = engine._Loop(recipe, task, [rate] * task.steps, {}, Observer(), Processes())
+        self.loop = engine._Loop(recipe, task, rates or [RATE] * task.steps, {}, Observer(), Processes())
 
     def epoch(self) -> float:
         """The mean loss of the epoch's target tokens."""
@@ -150,7 +150,8 @@ def steps(settings: list[Setting], repeats: int) -> Iterator[Comparison]:
 
 def trained(setting: Setting, updates: int) -> Transformer:
     """The network after so many updates, which can say most of the grammar's sentences."""
-    side = Ours(replace(setting, updates=updates), torch.device("cpu"), rate=3e-3)
+    rates = [3e-3 * min(1, (update + 1) / 20) for update in range(updates)]
+    side = Ours(replace(setting, updates=updates), torch.device("cpu"), rates)
     side.epoch()
     return side.progress.model.eval()
 
