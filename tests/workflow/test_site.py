@@ -125,7 +125,7 @@ def fill_archive(config, root):
         frame = pd.DataFrame(values, columns=["run", "step", "epoch", "split", "metric", "value"])
         made = provenance.collect(scale="tiny", data="digits", device="cpu", seeds=[1], fingerprints=[run.id])
         path = root / "elsewhere" / "runs" / run.id / "metrics.parquet"
-        write_table(path, frame, "metrics", provenance={**made, "recipe": run.recipe, "seconds": 1.0})
+        write_table(path, frame, "metrics", provenance={**made, "recipe": dict(run.recipe), "seconds": 1.0})
     archive.add(plan, root / "elsewhere", root / "archive" / "tiny", {"digits": "a gap in the digits"})
     shutil.rmtree(root / "elsewhere")
 

@@ -73,6 +73,11 @@ def make_plan(config: dict, root: Path) -> Plan:
     folders = frozenset(name for name, folder in sources.items() if is_checkpoint_folder(Path(folder)))
     scale = Scale(config["scale"], declared.scale, data_sets, folders)
     problems += scale.problems(declared.papers)
+    problems += [
+        f"config.yaml: training.gpus names the data set {name!r}, which is neither built in nor named in data.sources"
+        for name in config["training"]["gpus"]
+        if scale.info(name) is None
+    ]
     archive = Path(os.path.relpath(root / "archive" / config["scale"]))
     paths = Paths(Path(config["results"]), Path(config["data"]["folder"]), archive, config.get("source") == "archive")
     found = [resolve(paper, scale, paths) for paper in declared.papers]
