@@ -3,7 +3,7 @@
 
 # Variables, given as in `make demo TORCH=cpu CORES=4`
 PYTHON ?= $(ready_python)## the Python that makes the environment
-VENV ?= .venv## where the environment lies
+VENV ?= .venv## where the environment is
 TORCH ?= $(if $(wildcard $(VENV)/whole-cpu-*),cpu,default)## default (with CUDA, 6 GB) or cpu (1.5 GB); the environment remembers
 CORES ?= all## how many cores the workflow may use
 TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu## where PyTorch's CPU wheels come from
@@ -45,9 +45,10 @@ in_env := . $(VENV)/bin/activate &&
 # What cluster modules put here would shadow the locked packages
 unexport PYTHONPATH PYTHONHOME
 
-# Snakemake keeps a cache in the home folder; where that cannot be written, its place is a temporary one.
+# Snakemake and Matplotlib keep caches in the home folder; where that cannot be written, their place is a temporary one.
 ifeq ($(shell test -w "$$HOME" || test -n "$$XDG_CACHE_HOME" || echo closed),closed)
   export XDG_CACHE_HOME := $(or $(TMPDIR),/tmp)/closer-look-cache
+  export MPLCONFIGDIR ?= $(XDG_CACHE_HOME)/matplotlib
 endif
 
 .PHONY: help demo test env wheelhouse lint benchmarks gpu-check lock clean

@@ -13,7 +13,7 @@ import torch
 
 from workflow_scripts.base.files import write_text
 
-NAMES = ("training", "sweep", "svcca", "landscape", "sharpness")
+NAMES = ("training", "sweep", "svcca", "landscape", "sharpness", "translation", "bert")
 
 
 def table(rows: list[dict]) -> str:

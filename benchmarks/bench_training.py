@@ -28,7 +28,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from benchmarks.images import Pictures, digits, noise, usual_transform
-from benchmarks.pairs import Comparison, timed
+from benchmarks.pairs import Comparison, cpu_seconds, timed
 from workflow_scripts.datasets.images.arrays import ImageData
 from workflow_scripts.datasets.images.in_memory import InMemoryData
 from workflow_scripts.datasets.sampling import epoch_indices
@@ -182,23 +182,24 @@ def _start(side: type, setting: Setting, threads: int) -> None:
     _side = side(setting, choose_device("auto"))
 
 
-def _train(epochs: int) -> None:
-    for _ in range(epochs):
-        _side.epoch()
+def _train(epochs: int) -> float:
+    return cpu_seconds(lambda: [_side.epoch() for _ in range(epochs)])
 
 
 @contextlib.contextmanager
-def running(side: type, setting: Setting, processes: int, threads: int) -> Iterator[Callable[[int], None]]:
-    """Processes side by side; what is yielded trains so many epochs in each and returns when all are done."""
+def running(side: type, setting: Setting, processes: int, threads: int) -> Iterator[Callable[[int], float]]:
+    """Processes side by side; what is yielded trains so many epochs in each and returns when all are done.
+
+    It returns the CPU seconds of all.
+    """
     with contextlib.ExitStack() as stack:
         pools = [
             stack.enter_context(ProcessPoolExecutor(1, get_context("spawn"), _start, (side, setting, threads)))
             for _ in range(processes)
         ]
 
-        def train(epochs: int) -> None:
-            for future in [pool.submit(_train, epochs) for pool in pools]:
-                future.result()
+        def train(epochs: int) -> float:
+            return sum(future.result() for future in [pool.submit(_train, epochs) for pool in pools])
 
         yield train
 

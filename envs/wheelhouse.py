@@ -25,7 +25,7 @@ NOT_FOR_RUNNING = ("# The site", "# For people", "# Tests and style")  # section
 SYSTEM_TORCH = {"torch", "torchvision"}
 # Of ipykernel and IPython, which run without: a debugger and completion, for people alone.
 FOR_PEOPLE = {"debugpy", "jedi"}
-GLIBC = range(39, 16, -1)  # of the manylinux tags that pip is told to take, newest first
+GLIBC = range(39, 16, -1)  # of the manylinux tags that pip is asked for, newest first
 
 
 def main() -> None:
@@ -192,7 +192,7 @@ def download(names: list[str], entries: dict, folder: Path, target: Target) -> b
         file.write("\n".join(lines) + "\n")
         file.flush()
         options = ["--no-deps", "--quiet", "--dest", folder, *target.pip_options()]
-        # What is not found in one batch is tried one by one, so pip's complaint would be told too early.
+        # What is not found in one batch is tried one by one, so pip's complaint would be reported too early.
         done = run_pip("download", *options, "--requirement", file.name, check=False)
     return done.returncode == 0
 

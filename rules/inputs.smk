@@ -6,7 +6,8 @@ from workflow_scripts.base.text import sorted_by_numbers
 from workflow_scripts.datasets.description import CHECKSUMS
 from workflow_scripts.datasets.images.pictures import SPLITS, is_picture_folder
 from workflow_scripts.datasets.text.corpora import source_files
-from workflow_scripts.datasets.text.settings import FORMS, PLAIN_VOCABULARY, VOCABULARY
+from workflow_scripts.datasets.text.settings import CHECKPOINT_FILES, FORMS, PLAIN_VOCABULARY, VOCABULARY
+from workflow_scripts.recipes.needs import needed_checkpoint, needed_folder
 
 
 def source_of(wildcards) -> list[str]:
@@ -19,7 +20,9 @@ def contents_of(wildcards) -> list[str]:
     info = PLAN.scale.info(wildcards.data)
     found = []
     for folder in map(Path, source_of(wildcards)):
-        if info.form in FORMS:
+        if not folder.exists():  # it is what is missing, not a file in it
+            found.append(folder)
+        elif info.form in FORMS:
             found += source_files(info, folder)
         else:
             found += [folder / part for part in (SPLITS.values() if is_picture_folder(folder) else [CHECKSUMS])]
@@ -49,9 +52,23 @@ def trained(*ends: dict) -> list[str]:
 
 
 def teachers_of(*runs: str) -> list[str]:
-    """What has to be there before the teachers of these runs can be distilled; nothing for runs that have none."""
-    distillations = [PLAN.runs[run].recipe["distillation"] for run in runs]
-    return trained(*(distillation["teacher"] for distillation in distillations if distillation))
+    """What has to be there before these runs can begin with, or learn from, others; nothing for runs that do not."""
+    needed = [needed_checkpoint(PLAN.runs[run].recipe) for run in runs]
+    return trained(*(end for end in needed if end))
+
+
+def pretrained_by(recipe: dict) -> list[str]:
+    """The BERT checkpoint's files that a training begins with, in the folder that config.yaml names; none for others."""
+    name = needed_folder(recipe)
+    folder = Path(CONFIG["data"]["sources"].get(name, name or ""))
+    return [str(folder / file) for file in CHECKPOINT_FILES if (folder / file).is_file()] if name else []
+
+
+def pretrained(recipe: dict) -> list[str]:
+    """How a stage is given the checkpoint that a recipe's `pretrained` names: a run's file or a folder."""
+    needed = needed_checkpoint(recipe) if recipe.get("pretrained") else None
+    paths = [checkpoint(needed)] if needed else [Path(file).parent for file in pretrained_by(recipe)[:1]]
+    return [f"--pretrained={path}" for path in paths]
 
 
 def recipe_of(wildcards) -> str:

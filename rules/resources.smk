@@ -6,6 +6,7 @@
 
 import shlex
 
+from workflow_scripts.models.language.size import saving_mebibytes
 from workflow_scripts.runtime import warm
 from workflow_scripts.runtime.lease import devices as visible_gpus
 
@@ -49,6 +50,15 @@ shell.prefix(
 def memory(wildcards, attempt) -> int:
     """MiB of a job that computes; one that is tried again may have run out of them."""
     return PLAN.scale.declared["mem_mb"] * attempt
+
+
+def memory_of_run(wildcards, attempt) -> int:
+    """MiB of a training; a BERT's snapshots are no small part of it."""
+    recipe = PLAN.runs[wildcards.id].recipe
+    saving = 0
+    if recipe["model"]["name"] == "bert":
+        saving = saving_mebibytes(recipe["model"], PLAN.scale.info(recipe["data"]).pieces)
+    return memory(wildcards, attempt) + saving * attempt
 
 
 def minutes(first: int):

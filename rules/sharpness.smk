@@ -70,6 +70,8 @@ rule fisher:
 rule range_test:
     input:
         data=dataset_of,
+        runs=lambda wildcards: trained(*filter(None, [needed_checkpoint(PLAN.analyses[wildcards.id].recipe)])),
+        pretrained=lambda wildcards: pretrained_by(PLAN.analyses[wildcards.id].recipe),
     output:
         PATHS.analysis("range_test", "{id}") / "range_test.parquet",
     log:
@@ -83,11 +85,13 @@ rule range_test:
         runtime=minutes(60),
     params:
         recipe=recipe_of,
+        pretrained=lambda wildcards: pretrained(PLAN.analyses[wildcards.id].recipe),
     message:
         "do the range test {TITLES:{wildcards.id}}"
     shell:
         "launch --gpus {resources.gpu} range_test"
         " --recipe {params.recipe:q}"
+        " {params.pretrained:q}"
         ' --data "$(dirname {input.data:q})"'
         ' --out "$(dirname {output:q})"'
         ' "${{computing[@]}}"'

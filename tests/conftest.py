@@ -54,6 +54,22 @@ def tiny_data(tiny):
     return InMemoryData(load(tiny))
 
 
+@pytest.fixture(scope="session")
+def documents(tmp_path_factory):
+    """The folder of the grammar's documents, prepared."""
+    folder = tmp_path_factory.mktemp("documents") / "out"
+    prepare("grammar_documents", folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def questions(tmp_path_factory, documents):
+    """The folder of the grammar's questions, prepared with the word pieces of its documents."""
+    folder = tmp_path_factory.mktemp("questions") / "out"
+    prepare("grammar_questions", folder, vocabulary=documents)
+    return folder
+
+
 @pytest.fixture
 def stage():
     return call_stage

@@ -10,12 +10,18 @@ from tests.shared.declarations import Declarations
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.bookkeeping import archive
 from workflow_scripts.evidence import provenance
-from workflow_scripts.evidence.tables import write_table
+from workflow_scripts.evidence.sources import NOT_RUN, Sources
+from workflow_scripts.evidence.tables import read_facts, write_table
+from workflow_scripts.planning.configuration import read_config
 from workflow_scripts.planning.plan import make_plan
+from workflow_scripts.plotting import figure
+from workflow_scripts.plotting import table as tables
+from workflow_scripts.recipes.canonical import fingerprint
 from workflow_scripts.recipes.schema import read_yaml
 
 GAPS = {"digits": "none known"}
 ROOT = Path(__file__).parents[2]
+SHIPPED = sorted(path.parent for path in (ROOT / "archive").glob("*/manifest.json"))
 
 
 @pytest.fixture
@@ -29,7 +35,7 @@ def table(plan, results, name, accuracy=50.0, recipe=None):
     frame = pd.DataFrame({"run": [run.id], "step": [1], "epoch": [1.0], "split": ["test"], "metric": ["accuracy"],
                           "value": [accuracy]})  # fmt: skip
     made = provenance.collect(scale="demo", data="digits", device="cpu", seeds=[1], fingerprints=[run.id])
-    made |= {"recipe": recipe or run.recipe, "seconds": 2.25}
+    made |= {"recipe": recipe or dict(run.recipe), "seconds": 2.25}
     write_table(results / "runs" / run.id / "metrics.parquet", frame, "metrics", provenance=made)
     return f"runs/{run.id}/metrics.parquet"
 
@@ -129,7 +135,7 @@ def test_what_is_asked_for_no_more_is_told_and_pruned(declared, tmp_path):
     assert not (folder / goes).parent.exists()
 
 
-@pytest.mark.parametrize("folder", sorted(path.parent for path in (ROOT / "archive").glob("*/manifest.json")))
+@pytest.mark.parametrize("folder", SHIPPED)
 def test_what_ships_is_whole_and_asked_for(folder):
     """Every table of the repository's archives is as it was archived, and of a recipe that is declared today."""
     manifest = archive.verify(folder)
@@ -138,6 +144,32 @@ def test_what_ships_is_whole_and_asked_for(folder):
     assert manifest["tables"].keys() <= asked.keys()
     assert sum(entry["bytes"] for entry in manifest["tables"].values()) < archive.MOST
     for file, entry in manifest["tables"].items():
-        assert entry["id"] == asked[file].id and entry["data"].partition("-")[0] in {
+        made = read_facts(folder / file)[1]["recipe"]
+        assert entry["id"] == asked[file].id == fingerprint(made) and entry["data"].partition("-")[0] in {
             name.partition("-")[0] for name in manifest["data"]
         }
+
+
+@pytest.mark.parametrize("folder", SHIPPED)
+def test_what_ships_is_drawn_without_training(folder, monkeypatch):
+    """Every figure and table of what was run; one that has all of its tables says of nothing that it was not run."""
+    monkeypatch.chdir(ROOT)
+    plan = make_plan(read_config(ROOT, {"scale": folder.name, "source": "archive"}), ROOT)
+    whole = 0
+    for artifact in plan.artifacts.values():
+        spec = artifact.spec
+        needed = [plan.paths.metrics(run.id) for run in artifact.runs]
+        needed += [Path(plan.paths.tables(each.kind, each.id)["table"]) for each in artifact.analyses]
+        if not any(path.exists() for path in needed):
+            continue
+        sources = Sources(names=spec["names"], runs=spec["runs"])
+        if artifact.template == "figure":
+            _, values = figure.draw(spec, sources)
+            missing = values["note"].str.contains(NOT_RUN).any()
+        else:
+            shown, *_ = tables.draw(spec, sources)
+            missing = shown.astype(str).apply(lambda column: column.str.contains(NOT_RUN)).any(axis=None)
+        is_whole = all(path.exists() for path in needed)
+        assert not (is_whole and missing), artifact.id
+        whole += is_whole
+    assert whole >= 5

@@ -1,4 +1,4 @@
-"""What lies in the folder of results is told rightly, and only what is stale is deleted; prices are of what is left."""
+"""What the folder of results holds is reported rightly, and only the stale is deleted; prices are of what is left."""
 
 import copy
 import fcntl
@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -21,15 +22,18 @@ from workflow_scripts.bookkeeping.operations import Operations
 from workflow_scripts.bookkeeping.rates import Rates
 from workflow_scripts.commands import price, stale
 from workflow_scripts.datasets.prepare import prepare
+from workflow_scripts.datasets.text.settings import TEXT
 from workflow_scripts.evidence import provenance
 from workflow_scripts.evidence.tables import read_facts, read_table, write_table
 from workflow_scripts.planning.configuration import read_config
+from workflow_scripts.planning.plan import make_plan
 from workflow_scripts.recipes import engine
 from workflow_scripts.recipes.canonical import canonical
 from workflow_scripts.runtime.store import Store
-from workflow_scripts.training.job import Job, Trainer, export
+from workflow_scripts.training.job import Trainer, export
 from workflow_scripts.training.settings import Settings
 
+ROOT = Path(__file__).parents[2]
 FIGURE = {"number": "Figure 1", "section": "1", "title": "A figure", "caption": "It shows.", "template": "figure"}
 
 
@@ -73,7 +77,7 @@ class Done(Site):
         plan, ids = self.plan(), self.ids()
         trainer = Trainer(Settings(self.root / "d" / "birds", self.results / "store", "cpu"))
         for name in names:
-            job = Job(**plan.runs[ids[name]].job())
+            job = plan.runs[ids[name]].job
             export(trainer.finish(job, job.source(self.results / "runs")), job, plan.paths.run(job.id))
 
     def inventory(self):
@@ -307,6 +311,28 @@ def with_seconds(site, name, **facts):
     write_table(path, table.frame, "metrics", facts.pop("status", None), {**table.provenance, **facts})
 
 
+def test_bert_is_counted_by_its_matrix_products_in_each_phase():
+    """Multiplications and additions of a pair of each length, three passes for each of a training."""
+    width, ffn, layers, pieces = 16, 24, 3, TEXT["grammar_documents"].pieces
+    model = {"name": "bert", "layers": layers, "width": width, "heads": 2, "ffn": ffn}
+
+    def forward(length, heads):
+        layer = length * (4 * width**2 + 2 * width * ffn) + 2 * length**2 * width
+        return 2 * (layers * layer + heads)
+
+    def pretraining(length, masked):
+        return forward(length, width**2 + 2 * width + masked * (width**2 + width * pieces))
+
+    operations = Operations(SimpleNamespace(scale=SimpleNamespace(info=TEXT.get)))
+    common = {"model": model, "updates_per_epoch": 5, "batch_size": 7, "epochs": 4}
+    recipe = {**common, "task": "masked_lm", "data": "grammar_documents", "lengths": [[3, 20], [1, 40]]}
+    work = operations.training(recipe)
+    assert work.operations == pytest.approx(3 * 35 * (3 * pretraining(20, 3) + pretraining(40, 6)))
+    assert work.images == 35 * (3 * 20 + 40)
+    recipe = {**common, "task": "question_answering", "data": "grammar_questions", "length": 30, "stride": 8}
+    assert operations.training(recipe).operations == pytest.approx(3 * 4 * 35 * forward(30, 30 * 2 * width))
+
+
 def test_a_rate_is_the_middle_one_of_the_networks_trainings_on_the_device(site):
     gpu = "cuda (NVIDIA H100)"
     with_seconds(site, "first", device=gpu, seconds=4.0)
@@ -315,13 +341,41 @@ def test_a_rate_is_the_middle_one_of_the_networks_trainings_on_the_device(site):
     with_seconds(site, "pupil", device="cpu", seconds=1.0)
     operations, plan, ids = Operations(site.plan()), site.plan(), site.ids()
     training = {id: operations.training(run.recipe) for id, run in plan.runs.items()}
-    rates = Rates(site.inventory().items, operations, "cuda", assumed=1e12)
+    rates = Rates(site.inventory().items, operations, "cuda", given=1e12)
     vgg, pupil = training[ids["second"]], training[ids["pupil"]]
     assert vgg.images == 80 and rates.hours(vgg) == pytest.approx(8.0 / 3600)
-    assert rates.told(vgg.network) == "measured, 10 images/s in 3 trainings on cuda (NVIDIA H100)"
+    assert rates.described(vgg.network) == "measured, 10 images/s in 3 trainings on cuda (NVIDIA H100)"
     assert rates.hours(pupil) == pytest.approx(pupil.operations / 1e12 / 3600)
-    assert rates.told(pupil.network) == "assumed, 1e+12 operations a second (cuda)"
+    assert rates.described(pupil.network) == "given, 1e+12 operations a second"
     assert Rates(site.inventory().items, operations, "cpu").hours(pupil) == pytest.approx(1.0 / 3600)
+    assert (
+        Rates([], operations, "cuda").described(vgg.network).startswith("assumed")
+    )  # of another width and size of images
+
+
+def test_what_was_benchmarked_is_priced_so_and_told():
+    """On an H100 VGG-16 and ResNet-18 on CIFAR-10 go as fast as in docs/benchmarks.md, nothing else does."""
+    plan = make_plan(read_config(ROOT, {"scale": "paper"}), ROOT)
+    operations = Operations(plan)
+    rates, cpu = Rates([], operations, "cuda"), Rates([], operations, "cpu")
+    table = (ROOT / "docs" / "benchmarks.md").read_text()
+    known = {("vgg16", 100): "VGG-16, batch 100", ("vgg16", 5000): "VGG-16, batch 5,000"}
+    known |= {("resnet18", 128): "ResNet-18, batch 128", ("resnet18", 5000): "ResNet-18, batch 5,000"}
+    found = set()
+    for run in plan.runs.values():
+        work = operations.training(run.recipe)
+        key = run.recipe["model"]["name"], work.batch
+        if run.recipe["data"] == "cifar10" and key in known:
+            (row,) = (line for line in table.splitlines() if line.startswith(f"| {known[key]} |"))
+            images = float(row.split("|")[2].replace(",", ""))
+            passes = 3 * operations.network(run.recipe["model"], "cifar10")[0]
+            assert rates.hours(work) == pytest.approx(work.operations / (images * passes) / 3600, rel=0.01)
+            assert rates.described(work.network).startswith("benchmarked")
+            found.add(key)
+        elif run.recipe["data"] != "cifar10":
+            assert rates.described(work.network).startswith("assumed")
+        assert cpu.described(work.network).startswith("assumed")
+    assert {("vgg16", 100), ("resnet18", 128)} <= found
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`make gpu-check`: options that make no sense are told, and a stage ends at its limit with what it has."""
+"""`make gpu-check`: options that make no sense are refused, and a stage ends at its limit with what it has."""
 
 import sys
 

@@ -3,7 +3,10 @@
 import contextlib
 import json
 import os
+import shutil
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -26,7 +29,11 @@ from workflow_scripts.datasets.prepare import prepare
 from workflow_scripts.datasets.sampling import Share
 from workflow_scripts.evidence.tables import read_table
 
+ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
+needs_unshare = pytest.mark.skipif(
+    shutil.which("unshare") is None, reason="no unshare (util-linux) to hide /dev/shm with"
+)
 CLASSES, PER_CLASS, SIDE = ("ant", "bee", "cat"), {"train": 9, "val": 4}, 24
 
 
@@ -220,6 +227,40 @@ def test_an_epoch_is_a_function_of_seed_and_epoch_whoever_decodes(prepared):
     assert not same(alone, epoch(open_data(prepared, CPU), seed=4))
 
 
+LARGE = 512  # pixels: a batch of 5 takes 4 MB
+DECODE = f"""
+import sys, torch
+from workflow_scripts.base.errors import InputError
+from workflow_scripts.datasets.opened import open_data
+data = open_data(sys.argv[1], torch.device("cpu"), workers=2)
+try:
+    torch.save(list(data.epoch_batches(3, 1, 5, 28, True, side={LARGE})), sys.argv[2])
+except InputError as error:
+    print(error)
+"""
+
+
+def decoded_with(shared_memory: str, prepared: Path, out: Path) -> str:
+    """Decode an epoch by workers in a namespace whose /dev/shm is mounted with these options; what is printed."""
+    mount = ["unshare", "-rm", "sh", "-c", f'mount -t tmpfs -o {shared_memory} none /dev/shm && exec "$@"', "sh"]
+    if subprocess.run([*mount, "true"], capture_output=True).returncode:
+        pytest.skip("no namespace with a /dev/shm of its own can be made here")
+    command = [*mount, sys.executable, "-c", DECODE, prepared, out]
+    return subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
+
+
+@needs_unshare
+def test_workers_need_no_shared_memory_for_pictures(prepared, tmp_path):
+    assert decoded_with("size=1m", prepared, tmp_path / "decoded") == ""
+    assert same(epoch(open_data(prepared, CPU), side=LARGE), torch.load(tmp_path / "decoded"))
+
+
+@needs_unshare
+def test_workers_that_cannot_be_started_are_one_sentence(prepared, tmp_path):
+    printed = decoded_with("ro", prepared, tmp_path / "decoded")
+    assert "worker processes cannot be started" in printed and "training: {workers: 0}" in printed
+
+
 def test_an_epoch_has_every_picture_once(prepared):
     data = open_data(prepared, CPU)
     batches = epoch(data, augment=False)
@@ -285,7 +326,7 @@ def test_another_file_is_another_data_set(copied, prepared, tmp_path_factory):
         (lambda f: _touch(f / "val" / "bee", b"na\xefve.png"), r"val/bee/na\\xefve\.png has a name that is not UTF-8"),
         (
             lambda f: (f / "val" / "bee" / "loop").symlink_to(f / "val"),
-            "val/bee/loop is a link to a folder that it lies",
+            "val/bee/loop is a link to a folder that contains it",
         ),
         (lambda f: _replace(f / "dataset.yaml", "image_size: big"), "image_size is 'big', but must be a whole number"),
         (

@@ -11,9 +11,15 @@ from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.images.arrays import load
 from workflow_scripts.datasets.images.in_memory import InMemoryData
 from workflow_scripts.datasets.images.tensors import from_tensors
+from workflow_scripts.generation.answers import best_spans
+from workflow_scripts.generation.beam import Search, translate
+from workflow_scripts.landscape.fisher import fisher_score
+from workflow_scripts.landscape.flat import FlatModel, evaluate_points
 from workflow_scripts.landscape.sharpness import keskar_sharpness
 from workflow_scripts.representation.similarity import compare
+from workflow_scripts.representation.svcca import basis, correlations
 from workflow_scripts.tasks.evaluation import evaluate
+from workflow_scripts.training.range_test import range_test
 
 IMAGES, LABELS = torch.randn(30, 2, 6, 6, generator=torch.Generator().manual_seed(0)), torch.arange(30) % 3
 
@@ -94,3 +100,30 @@ def test_nothing_to_evaluate_is_told():
 def test_batches_that_make_no_sense_are_told(asked, told):
     with pytest.raises(InputError, match=told):
         list(asked(from_tensors(IMAGES, LABELS)))
+
+
+ARRAY = np.ones((4, 3), np.float32)
+NET = nn.Sequential(nn.Flatten(), nn.Linear(3, 2))
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (lambda: fisher_score(NET, lambda: [(ARRAY, np.zeros(4))]), r"not numpy\.ndarray of shape \(4, 3\)"),
+        (lambda: fisher_score(NET, [(torch.ones(4, 3), torch.zeros(4))]), "the batches are list; give a function"),
+        (lambda: fisher_score(NET, list, seed=1.5), "the seed is 1.5"),
+        (lambda: FlatModel(NET).from_state({"1.weight": ARRAY[:2]}), r"1.weight should .* has numpy\.ndarray"),
+        (lambda: evaluate_points(NET, [], from_tensors(IMAGES, LABELS)), "must be a FlatModel, not .*Sequential"),
+        (lambda: basis(ARRAY), r"a layer must be a torch\.Tensor \(n, d\), not numpy\.ndarray"),
+        (lambda: correlations(torch.ones(4, 1), ARRAY), r"a basis must be a torch\.Tensor \(n, k\)"),
+        (lambda: correlations(torch.ones(4, 1), torch.ones(3, 1)), "bases are of 4 and 3 images"),
+        (lambda: best_spans(ARRAY, ARRAY, ARRAY > 0), r"the starts must be a torch\.Tensor \(b, l\)"),
+        (lambda: best_spans(torch.ones(1, 3), torch.ones(1, 4), torch.ones(1, 3) > 0), "must have one shape"),
+        (lambda: translate(NET, ARRAY, Search()), r"the source must be a torch\.Tensor \(b, s\)"),
+        (lambda: range_test(NET, None, [], [0.1, -0.1]), "a learning rate of the range test is -0.1"),
+        (lambda: range_test(NET, None, [], [0.1], window=1), "the window of the range test is 1"),
+    ],
+)
+def test_what_a_function_cannot_use_is_one_sentence(asked, told):
+    with pytest.raises(InputError, match=told):
+        asked()

@@ -1,4 +1,4 @@
-"""Parallel text: it is prepared as the papers' scripts do it, bad text is told by file and line, batches are whole."""
+"""Parallel text: prepared as the papers' scripts do it, bad text is refused by file and line, batches are whole."""
 
 import os
 import socket

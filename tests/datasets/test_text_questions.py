@@ -1,4 +1,4 @@
-"""Questions and documents: answers are found by their characters, windows and pairs are whole, bad files are told."""
+"""Questions and documents: answers are found by their characters; windows and pairs are whole, bad files refused."""
 
 import itertools
 import json
@@ -16,20 +16,6 @@ from workflow_scripts.datasets.text.questions import LONGEST_QUESTION, QuestionT
 from workflow_scripts.datasets.text.wordpieces import NAMES, learn_vocabulary, load_vocabulary, vocabulary_problem
 
 REAL = Path(os.environ.get("CLOSER_LOOK_DATA", "nowhere"))
-
-
-@pytest.fixture(scope="module")
-def documents(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("documents") / "out"
-    prepare("grammar_documents", folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def questions(tmp_path_factory, documents):
-    folder = tmp_path_factory.mktemp("questions") / "out"
-    prepare("grammar_questions", folder, vocabulary=documents)
-    return folder
 
 
 def squad(context, question, answer, begin):

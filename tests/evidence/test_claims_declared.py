@@ -1,4 +1,4 @@
-"""What a paper's claims may say: every mistake is told before anything runs, and no recipe depends on a claim."""
+"""What a paper's claims may say: every mistake is reported before anything runs, and no recipe depends on a claim."""
 
 import pytest
 

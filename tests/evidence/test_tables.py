@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.evidence.reported import read_reported, reported_row
-from workflow_scripts.evidence.statistics import summarise
+from workflow_scripts.evidence.statistics import shift, summarise, trend
 from workflow_scripts.evidence.tables import KINDS, read_table, write_table
 
 DIVERGED = {"state": "diverged", "run": "abc", "step": 63, "epoch": 3.2, "reason": "the loss is nan"}
@@ -195,10 +195,23 @@ def test_too_few_trials_for_a_statistic_give_nan_not_zero():
     assert (one.best, one.mean) == (3.0, 3.0) and all(map(math.isnan, (one.std, one.low, one.high)))
 
 
-@pytest.mark.parametrize(("trials", "better"), [([1.0, math.nan], "max"), ([1.0], "most"), ([[1.0]], "max")])
-def test_summary_refuses_what_is_no_row_of_numbers(trials, better):
-    with pytest.raises(ValueError, match="trials must be one row of finite numbers"):
-        summarise(trials, better)
+@pytest.mark.parametrize("trials", [[1.0, math.nan], [[1.0]], ["best"], 1.0])
+def test_statistics_refuse_what_is_no_row_of_numbers(trials):
+    for asked in (
+        lambda: summarise(trials),
+        lambda: trend({0: [1.0, 2.0], 30: trials}, "increase"),
+        lambda: shift([1.0, 2.0], trials, "increase"),
+    ):
+        with pytest.raises(InputError, match="trials must be one row of finite numbers"):
+            asked()
+
+
+def test_statistics_know_two_directions():
+    with pytest.raises(InputError, match="'most'; choose max or min"):
+        summarise([1.0], "most")
+    for asked in (lambda: trend({0: [1.0], 1: [2.0]}, "rise"), lambda: shift([1.0], [2.0], "rise")):
+        with pytest.raises(InputError, match="'rise'; choose increase or decrease"):
+            asked()
 
 
 HEAD = "id,row,column,value,std,n,unit,source,note\n"

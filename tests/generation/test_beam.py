@@ -10,7 +10,7 @@ from tests.models.test_language_transformer import network, sentences
 from tests.shared.marian import generated, marian
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.text.pieces import END, PAD, START
-from workflow_scripts.generation.beam import Search, translate
+from workflow_scripts.generation.beam import Search, _likeliest, translate
 
 
 def ending(seed: int) -> nn.Module:
@@ -41,6 +41,26 @@ def test_a_sentence_is_translated_the_same_alone():
         alone, (own_score,) = translate(ours, row[row != PAD][None], Search(longest=15))
         assert alone == [text]
         assert own_score == pytest.approx(score, abs=1e-4)
+
+
+@pytest.mark.parametrize(("vocabulary", "beams", "distinct"), [(9, 4, 50), (57, 5, 8), (1003, 5, 40), (1024, 2, 10**6)])
+def test_the_likeliest_are_the_first_of_all_sorted(vocabulary, beams, distinct):
+    generator = torch.Generator().manual_seed(vocabulary)
+    # Multiples of 1/8 are added without rounding, so many are equal; one row's norm is not another's.
+    logits = torch.randint(distinct, (6 * beams, vocabulary), generator=generator) / 8
+    logits[0, vocabulary - 1] = distinct
+    scores = -torch.randint(distinct, (6, beams), generator=generator) / 8
+    real = logits.clone()
+    real[:, [START, PAD]] = -torch.inf
+    every = (real - logits.logsumexp(1, keepdim=True) + scores.view(-1, 1)).view(6, -1)
+    expected = every.sort(dim=1, descending=True, stable=True)
+    found, parents, tokens = _likeliest(logits, scores, 2 * beams)
+    assert torch.equal(found, expected.values[:, : 2 * beams])
+    numbers = parents * vocabulary + tokens
+    assert torch.equal(every.gather(1, numbers), found)
+    for row, chosen, value in zip(every, numbers, found, strict=True):  # of equal ones the first, where all have room
+        whole = value > value[-1]
+        assert chosen[whole].tolist() == row.sort(descending=True, stable=True).indices[: int(whole.sum())].tolist()
 
 
 def log_probability(ours: nn.Module, source: torch.Tensor, text: list[int]) -> float:

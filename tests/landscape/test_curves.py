@@ -38,7 +38,7 @@ def curve_recipe(
     momentum: float = 0.9,
     weight_decay: float = 5e-4,
 ) -> CurveRecipe:
-    """A recipe that differs from the paper's where it is told to."""
+    """A recipe that differs from the paper's where it is asked to."""
     return CurveRecipe(kind, bends, epochs, {"name": "hold_then_linear", "lr": lr}, momentum, weight_decay)
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints: what is saved comes back bit for bit, and whatever cannot be a checkpoint is told in one sentence."""
+"""Checkpoints: what is saved comes back bit for bit, and whatever cannot be a checkpoint is refused in one sentence."""
 
 import json
 import pickle
@@ -258,10 +258,11 @@ def test_a_model_keeps_the_prefixes_of_its_own():
     assert (inner.weight == 0).all()
 
 
-def test_a_prefix_of_some_names_is_told(model):
-    state = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+@pytest.mark.parametrize("prefix", ["model", "encoder.net"])
+def test_a_prefix_that_is_not_taken_off_is_named(model, prefix):
+    state = {f"{prefix}.{name}": tensor for name, tensor in model.state_dict().items()}
     with pytest.raises(
-        InputError, match=r"there it is called 'model\.features\.0\.weight': save the network's tensors"
+        InputError, match=rf"there it is called '{prefix}\.features\.0\.weight': .* '{prefix}\.' before"
     ):
         into(build(SPEC, INFO), Checkpoint({**state, "criterion.weight": torch.ones(2)}))
 

@@ -24,6 +24,7 @@ from workflow_scripts.models import build
 from workflow_scripts.models.language.bert import PreTraining, QuestionAnswering
 from workflow_scripts.models.language.bert_folder import read_bert, write_bert
 from workflow_scripts.models.language.memory import layer_bytes, most_sequences, training_bytes
+from workflow_scripts.models.language.size import bert_parameters
 
 SMALL = {"layers": 2, "width": 32, "heads": 4, "ffn": 48, "longest": 24}
 THEIRS = {
@@ -62,6 +63,9 @@ def test_bert_large_has_the_published_number_of_parameters():
     with torch.device("meta"):
         network = PreTraining(30_522, **LARGE)
     assert sum(parameter.numel() for parameter in network.parameters()) == 336_226_108
+    assert bert_parameters({**LARGE, "longest": 512}, 30_522) == 336_226_108
+    small = sum(parameter.numel() for parameter in PreTraining(40, **SMALL).parameters())
+    assert bert_parameters(SMALL, 40) == small
 
 
 @pytest.mark.parametrize("theirs", [BertForPreTraining, BertForQuestionAnswering])

@@ -366,7 +366,7 @@ def test_all_wrong_options_are_told_together():
         names.check({"name": "vgg11", "depth": 3, "width": -1, "dropout": 2})
 
 
-# --- a model of one's own ---
+# --- a custom model ---
 
 OWN = """
 from torch import nn

@@ -1,4 +1,4 @@
-"""A configuration is understood however users write it, and what cannot be is told in a sentence."""
+"""A configuration is understood however users write it, and what cannot be is one sentence."""
 
 import json
 from pathlib import Path

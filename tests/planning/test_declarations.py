@@ -1,4 +1,4 @@
-"""Every mistake in a declaration is told before anything runs: where it stands, what stands there, what may stand."""
+"""Every mistake in a declaration is reported before anything runs: where it is, what is there, what may be."""
 
 import shutil
 
@@ -376,7 +376,7 @@ def test_a_folder_of_another_shape_is_not_planned_as_the_data_set_that_it_is_nam
 
 
 def test_a_scale_makes_a_data_set_smaller(declared, tiny_source):
-    """What stands for a data set is derived from it, under a name that recipes carry, one's own data too."""
+    """What stands for a data set is derived from it, under a name that recipes carry, custom data too."""
     with declared.document("reduced") as scale:
         scale.update(images={"cifar10": {"side": 16, "train": 10_000}})
     plan = declared.plan("reduced")

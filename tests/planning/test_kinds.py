@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from workflow_scripts.evidence.tables import KINDS as TABLES
 from workflow_scripts.planning.kinds import KINDS
 from workflow_scripts.planning.paths import Paths
 from workflow_scripts.recipes.schema import read_yaml
@@ -19,8 +20,8 @@ def test_a_record_is_of_what_is_there(kind):
     rule = RULES.partition(f"rule {kind.name}:")[2].partition("\nrule ")[0]
     assert f' {kind.stage}"' in rule
     written = Paths(Path("results"), Path("data")).tables(kind.name, "0")
-    for table in written.values():
-        assert Path(table).name in rule
+    for key, table in written.items():
+        assert Path(table).name in rule and kind.contents_of(key) in TABLES
 
 
 def test_a_recipe_has_the_engine_of_its_kind(declared):

@@ -34,6 +34,15 @@ def test_a_folder_of_another_machine_is_planned_with(declared, tmp_path):
     assert declared.plan("paper", **named(declared, tmp_path / "nowhere")).runs
 
 
+def test_gpus_are_of_a_data_set_that_there_is(declared):
+    training = merge(declared.config["training"], {"gpus": {"imagenet": 4, "imagnet": 4}})
+    refusal = declared.refusal("paper", training=training)
+    assert (
+        "training.gpus names the data set 'imagnet', which is neither built in" in refusal
+        and "'imagenet'" not in refusal
+    )
+
+
 def test_all_images_are_compared_where_none_are_named(declared):
     declared.replace("analyses", "similarity: {images: 10000,", "similarity: {images: null,")
     plan = declared.plan("paper")

@@ -1,4 +1,4 @@
-"""Trainings on text: recipes say all that the tasks need, scales change what an epoch costs, mistakes are told."""
+"""Trainings on text: recipes say all that the tasks need, scales change what an epoch costs, mistakes are reported."""
 
 import pytest
 
@@ -105,6 +105,19 @@ def test_a_scale_changes_what_an_epoch_costs(text):
     assert answered["model"] == pretrained["model"]
 
 
+def test_a_range_test_begins_where_its_runs_begin(text):
+    with text.document("analyses") as document:
+        document["defaults"]["range_test"] = {
+            "schedule": {"name": "exponential_range", "lr_min": 1e-6, "lr_max": 1e-3}, "window": 0.05, "seed": 1
+        }  # fmt: skip
+        document["range_tests"] = {"tuned": {"like": "tuned", "updates": 50}, "translated": {"like": "translated"}}
+    plan = text.plan("paper")
+    tests = {each.name.partition("/")[2]: each for each in plan.analyses.values() if each.kind == "range_test"}
+    begun = recipes(plan)["tuned"].recipe["pretrained"]
+    assert tests["tuned"].recipe["pretrained"] == begun and tests["tuned"].recipe["updates_per_epoch"] == 50
+    assert [run.id for run in tests["tuned"].runs] == [begun["run"]] and tests["translated"].runs == []
+
+
 def test_a_stand_in_leaves_when_the_checkpoint_is_named(text, tmp_path):
     with text.document("demo") as scale:
         del scale["data"]["squad"]
@@ -135,6 +148,11 @@ MISTAKES = {
         "phases: they cover 45 epochs; let them add up to the training's 50",
     ),
     "pretrained": ({**ANSWERING, "pretrained": "nobody@epoch-3"}, "names the run 'nobody'"),
+    "a translation that begins with a checkpoint": (
+        {**TRANSLATION, "pretrained": "pretrained@epoch-50"},
+        "pretrained is not of the task translation",
+    ),
+    "folder": ({**ANSWERING, "pretrained": "nowhere"}, "pretrained is 'nowhere', which is neither a run@epoch-n nor"),
 }
 
 

@@ -58,16 +58,30 @@ def test_a_replayed_step_is_the_plain_one_on_cuda(frozen_until):
 
 @needs_cuda
 def test_what_cannot_be_captured_is_launched_kernel_by_kernel_on_cuda(capsys):
-    model = network().cuda()
-
-    def compute(images, labels):
-        loss = F.cross_entropy(model(images), labels)
-        return (loss if loss.item() > 0 else loss + 1,)  # reading a number waits for the device
-
-    step = Replayed()
+    """It goes on with the random numbers and gradients of a training that never tried, and on its stream."""
     images, labels = torch.randn(4, 3, 8, 8, device="cuda"), torch.zeros(4, dtype=torch.long, device="cuda")
-    losses = [step(compute, model, (images, labels))[0] for _ in range(5)]
-    assert torch.stack(losses).isfinite().all() and not step.enabled and not step.captured
+
+    def losses(enabled):
+        model = network().cuda()
+        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+
+        def compute(images, labels):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(images), labels)
+            loss.backward()
+            return (loss.detach() if loss.item() > 0 else loss + 1,)  # reading a number waits for the device
+
+        step, stream, found = Replayed(enabled), torch.cuda.current_stream(), []
+        torch.manual_seed(2)
+        for _ in range(6):
+            found += step(compute, model, (images, labels))
+            optimizer.step()
+        assert not step.enabled and not step.captured and torch.cuda.current_stream() == stream
+        return torch.stack(found)
+
+    plain = losses(False)
+    assert not capsys.readouterr().out
+    torch.testing.assert_close(losses(True), plain, rtol=1e-5, atol=1e-6)
     assert "cannot be captured" in capsys.readouterr().out
 
 

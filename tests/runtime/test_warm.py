@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from workflow_scripts.runtime import warm
+from workflow_scripts.runtime import page, warm
 
 # What a process is, as it sees itself.
 MIRROR = """
@@ -28,6 +28,8 @@ ENDS = {
     "import atexit; atexit.register(print, 'last words')": 0,
     "print('without a line end', end='')": 0,
 }
+# How an import goes on, and whether the package is there then.
+WHILE_IMPORTING = {"": True, "import nothing": False, "import os; os._exit(1)": False}
 SLEEPER = """
 import os, time
 from pathlib import Path
@@ -134,6 +136,28 @@ def test_a_request_that_is_broken_off_harms_nobody(place, tmp_path):
             line.sendall(rubbish)
     process = launch(tmp_path, "", through=True)
     assert process.wait() == 0
+
+
+@pytest.mark.parametrize(
+    ("ending", "known"), [("", True), ("import os; os._exit(1)", False), ("import nothing", False)]
+)
+def test_who_comes_before_it_is_ready_waits(tmp_path, monkeypatch, ending, known):
+    """For what it imports; where it comes to nothing, the stage starts afresh, and without such a package warm."""
+    (tmp_path / "slow.py").write_text(f"import time; time.sleep(2)\n{ending}")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv(warm.VARIABLE, "")  # of the others, once this has ended
+    with warm.started(packages=("slow",)) as place:
+        wait_for(place.exists)
+        process = launch(tmp_path, "import sys; print('slow' in sys.modules)", through=True)
+        out, err = process.communicate()
+    assert (process.returncode, out, err) == (0, f"{known}\n", "")
+
+
+def test_a_page_does_not_depend_on_pages_before():
+    template = page.NOTEBOOKS / "table.ipynb"
+    first = page.as_page(template, "One & two")
+    page.rehearse()
+    assert page.as_page(template, "One & two") == first and "<title>One &amp; two</title>" in first
 
 
 def test_without_a_warm_process_it_starts_afresh(tmp_path, monkeypatch):

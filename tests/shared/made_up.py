@@ -23,7 +23,7 @@ def make_up(plan):
 
 
 def _write(path, kind, rows, recipe, seeds, id):
-    facts = {"scale": "demo", "device": "cpu", "seeds": seeds, "fingerprints": [id], "recipe": recipe}
+    facts = {"scale": "demo", "device": "cpu", "seeds": seeds, "fingerprints": [id], "recipe": dict(recipe)}
     write_table(path, pd.DataFrame(rows, columns=list(KINDS[kind].columns)), kind, provenance=facts)
 
 

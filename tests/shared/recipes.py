@@ -34,6 +34,40 @@ CURVE = {
     "seed": 1,
 }
 
+BERT = {
+    "engine": 1,
+    "model": {"name": "bert", "layers": 1, "width": 32, "heads": 2, "ffn": 64, "longest": 64, "dropout": 0.1,
+              "attention_dropout": 0.1},
+    "schedule": {"name": "linear", "lr": 0.003},
+    "clip": 1.0,
+    "updates_per_epoch": 4,
+    "epochs": 3,
+    "evaluate_every": 3,
+    "pretrained": None,
+    "seed": 1,
+    "freeze": None,
+    "distillation": None,
+    "fallback": None,
+}  # fmt: skip
+MASKED_LM = {
+    **BERT,
+    "task": "masked_lm",
+    "data": "grammar_documents",
+    "optimizer": {"name": "lamb", "weight_decay": 0.01, "decay_biases_and_norms": False},
+    "batch_size": 15,
+    "lengths": [[2, 24], [1, 48]],
+}
+ANSWERING = {
+    **BERT,
+    "task": "question_answering",
+    "data": "grammar_questions",
+    "optimizer": {"name": "adamw"},
+    "batch_size": 15,
+    "length": 48,
+    "stride": 16,
+}
+WITHOUT_DROPOUT = {**BERT["model"], "dropout": 0.0, "attention_dropout": 0.0}
+
 
 def small_recipe(**own):
     """A training of three updates an epoch, in everything else as `own` says; its rate falls while it lasts."""

@@ -157,8 +157,8 @@ def test_a_missing_checkpoint_and_an_unfinished_recipe_are_told(stage, tiny, tri
     recipe = SHARPNESS if kind == "sharpness" else FISHER
     done, _, table = measure(stage, kind, recipe, [tmp_path / "none.safetensors"], tiny, tmp_path / "x")
     assert "none.safetensors" in str(done) and table is None
-    lacking = {key: value for key, value in recipe.items() if key != "seed"}
-    assert "the JSON lacks seed" in str(measure(stage, kind, lacking, trials, tiny, tmp_path / "x")[0])
+    incomplete = {key: value for key, value in recipe.items() if key != "seed"}
+    assert "the JSON lacks seed" in str(measure(stage, kind, incomplete, trials, tiny, tmp_path / "x")[0])
 
 
 # --- range test ------------------------------------------------------------------------------------------------------

@@ -309,7 +309,7 @@ def test_a_setting_that_cannot_be_is_told(change, expected, foreign, curve, tiny
         ("nowhere.json", "nowhere.json cannot be read"),
         ('{"recipe": {}}', "lacks checkpoints"),
         ('{"recipe": 5, "checkpoints": {}}', "not a JSON mapping"),
-        ('{"recipe": {"data": "tiny"}, "checkpoints": {}}', "lacks model, initialisation"),
+        ('{"recipe": {"data": "tiny"}, "checkpoints": {}}', "lacks model, optimizer, schedule"),
         (canonical({"recipe": small_recipe(model={"name": "vgg61"}), "checkpoints": {}}), "no model 'vgg61'"),
         (canonical({"recipe": small_recipe(schedule={"name": "stair"}), "checkpoints": {}}), "'stair' is unknown"),
         (canonical({"recipe": small_recipe(optimizer={"name": "lion"}), "checkpoints": {}}), "no optimizer 'lion'"),

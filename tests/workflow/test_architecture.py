@@ -13,8 +13,9 @@ LAYERS = [
     ("recipes",),
     ("evidence", "datasets", "models"),
     ("runtime",),
+    ("generation",),
     ("tasks",),
-    ("training", "landscape", "representation", "generation"),
+    ("training", "landscape", "representation"),
     ("planning", "plotting", "bookkeeping", "publishing"),
     ("stages", "commands"),
 ]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import bench_landscape, bench_sharpness, bench_svcca, bench_training
+from benchmarks import bench_bert, bench_landscape, bench_sharpness, bench_svcca, bench_training, bench_translation
 from benchmarks.__main__ import table
 from benchmarks.images import digits, noise
 from workflow_scripts.datasets.images.in_memory import InMemoryData
@@ -42,6 +42,21 @@ def test_sharpness_and_fisher_score():
     data = digits(120)
     bench_sharpness.sharpness(data, steps=4).agree()
     bench_sharpness.fisher(data, images=6).agree()
+
+
+def test_translation(tmp_path):
+    sizes = {"encoder_layers": 1, "decoder_layers": 1, "width": 32, "heads": 2, "ffn": 48}
+    setting = bench_translation.Setting("tiny", (210, 210), sizes, 400, text=bench_translation.prepared(tmp_path))
+    bench_translation.assert_agreement(setting)
+    bench_translation.beam(setting, updates=30, sentences=60).agree()
+
+
+def test_bert(tmp_path, monkeypatch):
+    tiny = {**bench_bert.MODEL, "layers": 1, "width": 32, "heads": 2, "ffn": 48}
+    for form, recipe in bench_bert.TASKS.items():
+        monkeypatch.setitem(bench_bert.TASKS, form, {**recipe, "model": tiny})
+    for comparison in bench_bert.comparisons(tmp_path, repeats=1):
+        comparison.agree()
 
 
 @pytest.mark.parametrize("make", [digits, noise])

@@ -221,13 +221,13 @@ def test_recipes_run_inside_the_environment(built):
 
 
 def test_a_home_that_cannot_be_written_hinders_nothing(built, tmp_path):
-    """Snakemake's cache then has a place of its own; a home that can be written keeps it."""
-    (built / "show.py").write_text("import os; print('cache', os.getenv('XDG_CACHE_HOME'))")
+    """Caches then have a place of their own; a home that can be written keeps them."""
+    (built / "show.py").write_text("import os; print('cache', *map(os.getenv, ('XDG_CACHE_HOME', 'MPLCONFIGDIR')))")
     seen = [
         make("demo", "LOCK=empty.lock", "SNAKEMAKE=python show.py", folder=built, HOME=str(home)).stdout
         for home in (tmp_path / "nowhere", tmp_path)
     ]
-    assert "closer-look-cache" in seen[0] and "\ncache None\n" in seen[1]
+    assert "closer-look-cache/matplotlib" in seen[0] and "\ncache None None\n" in seen[1]
 
 
 def test_changed_lock_asks_for_a_new_environment(built):

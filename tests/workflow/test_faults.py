@@ -1,4 +1,4 @@
-"""What goes wrong is told in one sentence or recorded, loses nothing, and is no way in; docs/faults.md lists it."""
+"""What goes wrong is reported in one sentence or recorded, loses nothing, and is no way in; docs/faults.md lists it."""
 
 import ast
 import json
@@ -327,7 +327,7 @@ def test_a_batch_larger_than_the_set_is_one_batch(tiny, tmp_path):
 @pytest.mark.parametrize("value", [0, -1, 1.5, "two", True])
 def test_zero_epochs_and_their_like_are_told(tiny, tmp_path, key, value):
     told = refusal("train", *job_arguments(Job(small_recipe(**{key: value}), {}), tiny, tmp_path / "r" / "x", tmp_path))
-    assert f"{key} is {value!r} in the JSON; it must be a whole number of at least 1" in told
+    assert f"{key} is {value!r}; it must be a whole number of at least 1" in told
 
 
 @pytest.mark.parametrize(

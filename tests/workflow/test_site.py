@@ -125,7 +125,7 @@ def fill_archive(config, root):
         frame = pd.DataFrame(values, columns=["run", "step", "epoch", "split", "metric", "value"])
         made = provenance.collect(scale="tiny", data="digits", device="cpu", seeds=[1], fingerprints=[run.id])
         path = root / "elsewhere" / "runs" / run.id / "metrics.parquet"
-        write_table(path, frame, "metrics", provenance={**made, "recipe": run.recipe, "seconds": 1.0})
+        write_table(path, frame, "metrics", provenance={**made, "recipe": dict(run.recipe), "seconds": 1.0})
     archive.add(plan, root / "elsewhere", root / "archive" / "tiny", {"digits": "a gap in the digits"})
     shutil.rmtree(root / "elsewhere")
 
@@ -184,7 +184,9 @@ def test_it_says_what_it_is_and_what_is_missing(site):
     assert "gone" in text["missing.html"] and "The other run is better still" in text["missing.html"]
     assert "a coin" in text["papers/two/figure_2.html"] and "supported" in text["papers/two/figure_2.html"]
     assert "Not run: gone" in text["papers/two/figure_1.html"] and "90.5" in text["papers/two/table_1.html"]
-    assert "2 finished" in text["papers/two/table_1.html"]
+    assert "2 finished" in text["papers/two/table_1.html"] and "constant (lr 0.02)" in text["papers/two/table_1.html"]
+    assert text["papers/two/table_1.html"].count("One of them.") == 1  # the caption, which the table has too when alone
+    assert "two/figure_2/figure.png" in text["index.html"]  # the first picture of what was run
     order = [text["papers/two/index.html"].index(f'href="{name}.html"') for name in ("figure_1", "figure_2", "table_1")]
     assert order == sorted(order)  # section 2 before 10 before A.1
 
@@ -273,7 +275,9 @@ def test_data_that_has_to_be_named_keeps_nothing_else_from_the_site(tmp_path):
     papers = {"papers": ["iyer2020"]}
     assert "imagenet" in declared.plan("paper", **papers).not_named()
     assert not declared.plan("demo", **papers).not_named()
-    named = {"data": {"folder": "data", "sources": {"imagenet": str(tmp_path)}}}
+    for split in ("train", "val"):
+        (tmp_path / "pictures" / split / "bird").mkdir(parents=True)
+    named = {"data": {"folder": "data", "sources": {"imagenet": str(tmp_path / "pictures")}}}
     assert "imagenet" not in declared.plan("paper", **papers, **named).not_named()
     wanted = snakemake("-n", "site", "--config", "scale=paper", directory=tmp_path).stdout
     assert "imagenet" not in wanted and "site" in wanted

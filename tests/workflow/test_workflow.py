@@ -23,7 +23,7 @@ GOTMARE = {"papers": ["gotmare2019"]}
 
 @pytest.fixture
 def to_run(tmp_path, monkeypatch):
-    """A function that says which jobs Snakemake would run: (rule, id or pack or artifact) of each."""
+    """A function that says which jobs Snakemake would run: (rule, id or artifact) of each."""
     before = dict(os.environ), sys.path[:]
 
     def jobs(*targets, root=ROOT, directory=tmp_path, jobs=False, **config):
@@ -188,7 +188,8 @@ def test_another_commits_way_to_start_a_training_trains_nothing_and_mixes_nothin
     ids, store = site.ids(), results(site) / "store"
     tables = {path: read_table(path, "metrics") for path in (results(site) / "runs").rglob("metrics.parquet")}
     finished = {path: path.stat().st_mtime_ns for path in store.rglob("finished.json")}
-    old, new = "canonical(PLAN.runs[wildcards.id].job())", "canonical({**PLAN.runs[wildcards.id].job(), 'format': 2})"
+    old, new = (f"PLAN.runs[wildcards.id].job.{what}" for what in ("text", "document"))
+    new = f"canonical({{**{new}, 'format': 2}})"
     with own_code(site, "rules", "train.smk", old, new):
         jobs = to_run(*site.targets(), root=site.root, directory=site.directory)
         assert {job[1] for job in jobs if job[0] == "train"} == {ids[n] for n in ("first", "second", "beside", "pupil")}
@@ -213,7 +214,7 @@ print(*make_plan(read_yaml(Path("config.yaml")), Path()).analyses)
 
 
 def test_results_of_an_older_engine_are_not_taken_for_new_ones(site, to_run):
-    with own_code(site, "workflow_scripts", "recipes/engine.py", "CURVE = 1", "CURVE = 2"):
+    with own_code(site, "workflow_scripts", "planning/kinds/__init__.py", '"curve", 1', '"curve", 2'):
         environment = {**os.environ, "PYTHONPATH": str(site.root)}
         ask = [sys.executable, "-c", ASK]
         newer = subprocess.run(ask, cwd=site.root, env=environment, capture_output=True, text=True).stdout.strip()

@@ -1,1 +1,1 @@
-"""What everything else stands on: errors told in one sentence, files that appear whole, the stage runner."""
+"""What everything else stands on: errors in one sentence, files that appear whole, the stage runner."""

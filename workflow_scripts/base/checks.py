@@ -36,8 +36,8 @@ def number(
     accepted = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
     if not accepted or not low <= value <= high or not above < value < below:
         bounds = {"above": above, "at least": low, "at most": high, "below": below}
-        told = "".join(f", {word} {bound:g}" for word, bound in bounds.items() if math.isfinite(bound))
-        raise InputError(f"{name} is {value!r}; it must be a finite number{told}")
+        allowed = "".join(f", {word} {bound:g}" for word, bound in bounds.items() if math.isfinite(bound))
+        raise InputError(f"{name} is {value!r}; it must be a finite number{allowed}")
 
 
 def tensor(name: str, value: Any, *shapes: str) -> None:

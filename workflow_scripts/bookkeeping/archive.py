@@ -16,13 +16,13 @@ from workflow_scripts.base.files import whole_file, write_text
 from workflow_scripts.base.stage import Cost
 from workflow_scripts.datasets.description import digests, sha256
 from workflow_scripts.evidence.tables import read_facts, read_table
+from workflow_scripts.planning.kinds import KINDS
 from workflow_scripts.planning.paths import Paths
 from workflow_scripts.planning.plan import Plan
 from workflow_scripts.recipes.canonical import fingerprint
 
 MANIFEST = "manifest.json"
 MOST = 20_000_000  # bytes of an archive
-KINDS = {"metrics": "metrics", "curve": "path", "points": "plane_points"}  # of tables, by the stem of their file
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Wanted:
     """A table that a plan asks for.
 
     file : below the folder of results, as below the archive. id : fingerprint of its recipe. names : of declarations.
+    contents : what evidence/tables.py calls such a table.
     """
 
     file: str
@@ -37,6 +38,7 @@ class Wanted:
     kind: str
     names: tuple[str, ...]
     data: str
+    contents: str
 
 
 @dataclass
@@ -54,11 +56,12 @@ def wanted(plan: Plan) -> list[Wanted]:
     """Every table that the declarations ask for at the plan's scale, sensitivities included."""
     found = []
     for id, run in plan.runs.items():
-        found.append(Wanted(f"runs/{id}/metrics.parquet", id, "run", tuple(run.names), run.recipe["data"]))
+        found.append(Wanted(f"runs/{id}/metrics.parquet", id, "run", run.names, run.recipe["data"], "metrics"))
     for id, each in plan.analyses.items():
-        for table in plan.paths.tables(each.kind, id).values():
-            file = f"{each.kind}/{id}/{Path(table).name}"
-            found.append(Wanted(file, id, each.kind, (each.name,), each.data))
+        kind = KINDS[each.kind]
+        for key, file in kind.tables.items():
+            place = f"{kind.name}/{id}/{file}"
+            found.append(Wanted(place, id, kind.name, (each.name,), each.data, kind.contents_of(key)))
     return found
 
 
@@ -80,11 +83,11 @@ def read_manifest(folder: Path) -> dict:
 
 
 def verify(folder: Path) -> dict:
-    """The manifest, once every table is as it says and nothing lies beside them.
+    """The manifest, once every table is as it says and nothing else is there.
 
     Raises
     ------
-    InputError : with every table that is missing, changed, or not in the manifest, told together.
+    InputError : with every table that is missing, changed, or not in the manifest, reported together.
     """
     manifest = read_manifest(folder)
     problems = []
@@ -177,9 +180,8 @@ def _write(folder: Path, tables: Mapping[str, dict], data: Mapping[str, dict]) -
 
 def _entry(table: Wanted, source: Path, results: Path, digest: str) -> dict:
     """What the manifest says of a table that is as it should be."""
-    stem = Path(table.file).stem
     status, made = read_facts(source)
-    read_table(source, KINDS.get(stem, stem))
+    read_table(source, table.contents)
     of = fingerprint(made["recipe"]) if "recipe" in made else "an unknown recipe"
     if of != table.id:
         raise InputError(f"{source} was made from {of} and not from {table.id}, which {table.names[0]} asks for")

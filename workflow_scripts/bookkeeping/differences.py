@@ -1,6 +1,6 @@
 """In what a recipe differs from the ones that were run before."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from workflow_scripts.recipes.canonical import canonical
 
@@ -9,8 +9,8 @@ FEW = 3  # more differences than these, and it is another experiment
 
 def differences(old: object, new: object, place: str = "") -> list[str]:
     """Sentences such as "schedule.lr was 0.05, is 0.1", one for each place where two recipes differ."""
-    if isinstance(old, dict) or isinstance(new, dict):
-        old, new = (side if isinstance(side, dict) else {} for side in (old, new))
+    if isinstance(old, Mapping) or isinstance(new, Mapping):
+        old, new = (side if isinstance(side, Mapping) else {} for side in (old, new))
         keys = list(dict.fromkeys([*old, *new]))
         inner = [differences(old.get(key), new.get(key), f"{place}.{key}".lstrip(".")) for key in keys]
         return [sentence for sentences in inner for sentence in sentences]

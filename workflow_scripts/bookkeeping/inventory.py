@@ -1,4 +1,4 @@
-"""What lies in the folder of results, and whether any declaration still asks for it.
+"""What the folder of results holds, and whether any declaration still asks for it.
 
 A result's path holds the fingerprint of its recipe, and the recipe the number of the engine that it is for. So a result
 that a declaration asks for is as good as a new one, whichever commit made it; one that none asks for is stale.

@@ -1,4 +1,4 @@
-"""How fast a network is trained: measured where the folder of results has trainings of it, else assumed."""
+"""How fast a network is trained: by its trainings in the folder of results, by a benchmark of it, or by assumption."""
 
 import json
 from collections import defaultdict
@@ -9,9 +9,14 @@ from workflow_scripts.bookkeeping.inventory import Item
 from workflow_scripts.bookkeeping.operations import Network, Operations, Work
 from workflow_scripts.recipes import engine
 
-# Operations a second: a quarter of an H100's rate in bfloat16 matrix products, since these networks do not fill it; and
-# what a core of a desktop's CPU did at scale demo.
-ASSUMED = {"cuda": 200e12, "cpu": 20e9}
+# Operations a second of what nobody has measured: the middle of what VGG-16 and ResNet-18 reached on an H100 in the
+# papers' batches; and what a core of a desktop's CPU did at scale demo.
+ASSUMED = {"cuda": 1.2e14, "cpu": 2e10}
+
+# Operations a second in training on one H100, from a batch size on, of networks of full width on images of 32 x 32:
+# images a second of docs/benchmarks.md, "On a GPU", times operations an image.
+BENCHMARKED = {"cuda": {"vgg16": {100: 1.07e14, 5000: 2.61e14}, "resnet18": {128: 1.30e14, 5000: 2.03e14}}, "cpu": {}}
+SIDE = 32
 
 
 @dataclass(frozen=True)
@@ -30,11 +35,12 @@ class Rates:
     Parameters
     ----------
     items : of the folder of results; a rate is that of its finished trainings by the present engine.
-    device : "cuda" or "cpu": trainings on the other tell nothing. assumed : operations a second of other networks.
+    device : "cuda" or "cpu": trainings on the other tell nothing.
+    given : operations a second of networks without trainings; by default those of a benchmark, or assumed.
     """
 
-    def __init__(self, items: list[Item], operations: Operations, device: str, assumed: float | None = None):
-        self.device, self.assumed = device, assumed or ASSUMED[device]
+    def __init__(self, items: list[Item], operations: Operations, device: str, given: float | None = None):
+        self.device, self.given, self._side = device, given, operations.side
         self.measured: dict[Network, Measured] = {}
         found: dict[Network, dict[str, list[tuple[float, float]]]] = defaultdict(lambda: defaultdict(list))
         for item in items:
@@ -49,20 +55,38 @@ class Rates:
 
     def hours(self, work: Work) -> float:
         """What a piece of work takes on the device; an analysis goes as fast as its network's trainings."""
-        known = self.measured.get(work.network)
-        return work.operations / (known.operations if known else self.assumed) / 3600
+        return work.operations / self._rate(work) / 3600
 
-    def told(self, network: Network) -> str:
+    def _rate(self, work: Work) -> float:
+        """Operations a second; of what is not known to have batches, as in the smallest that were benchmarked."""
+        if known := self.measured.get(work.network):
+            return known.operations
+        if self.given or not (by_batch := self._benchmarked(work.network)):
+            return self.given or ASSUMED[self.device]
+        return by_batch[max((batch for batch in by_batch if batch <= work.batch), default=min(by_batch))]
+
+    def _benchmarked(self, network: Network | None) -> dict[int, float]:
+        """Rates by batch size; empty where the network was not benchmarked as it is here."""
+        if network is None or self._side(network.data) != SIDE:
+            return {}
+        model = json.loads(network.model)
+        return BENCHMARKED[self.device].get(model["name"], {}) if model.get("width", 1) == 1 else {}
+
+    def described(self, network: Network) -> str:
         """Where the rate of a network comes from."""
-        known = self.measured.get(network)
-        if known is None:
-            return f"assumed, {self.assumed:.3g} operations a second ({self.device})"
-        trainings = f"{known.trainings} training{'s' if known.trainings > 1 else ''}"
-        return f"measured, {known.images:,.0f} images/s in {trainings} on {known.device}"
+        if known := self.measured.get(network):
+            trainings = f"{known.trainings} training{'s' if known.trainings > 1 else ''}"
+            return f"measured, {known.images:,.0f} images/s in {trainings} on {known.device}"
+        if self.given:
+            return f"given, {self.given:.3g} operations a second"
+        if by_batch := self._benchmarked(network):
+            by_size = ", ".join(f"{rate:.3g} in batches of {batch} on" for batch, rate in by_batch.items())
+            return f"benchmarked, operations a second on an H100: {by_size}"
+        return f"assumed, {ASSUMED[self.device]:.3g} operations a second ({self.device})"
 
 
 def _comparable(item: Item, operations: Operations) -> bool:
-    """Whether a run ended well, told its seconds, and is of a model and data set that are known here."""
+    """Whether a run ended well, has its seconds, and is of a model and data set that are known here."""
     recipe = item.recipe
     known = item.made.get("seconds") and recipe.get("engine") == engine.TRAINING and not item.diverged
     return bool(known) and operations.knows(recipe)

@@ -6,7 +6,7 @@ from pathlib import Path
 from workflow_scripts.evidence.tables import read_facts
 from workflow_scripts.planning.artifacts import Artifact
 from workflow_scripts.planning.plan import Plan
-from workflow_scripts.planning.runs import Run
+from workflow_scripts.planning.run import Run
 
 NAMED = 6  # that a line names one by one
 

@@ -38,7 +38,7 @@ def main() -> None:
     elif given.prune:
         print(f"{folder}: removed {len(archive.prune(plan, folder))} tables that no declaration asks for")
     else:
-        print(told(folder, archive.add(plan, plan.paths.results, folder, gaps(given.gaps), given.replace)))
+        print(report(folder, archive.add(plan, plan.paths.results, folder, gaps(given.gaps), given.replace)))
 
 
 def gaps(given: list[str]) -> dict[str, str]:
@@ -57,7 +57,7 @@ def gaps(given: list[str]) -> dict[str, str]:
     return found
 
 
-def told(folder: Path, change: archive.Change) -> str:
+def report(folder: Path, change: archive.Change) -> str:
     """What was done, in words."""
     lines = [f"{folder}: {len(change.added)} tables added, {len(change.same)} as they were"]
     if change.missing:

@@ -9,6 +9,7 @@ from typing import Any
 
 from workflow_scripts.base.files import write_text
 from workflow_scripts.base.stage import command_line, run
+from workflow_scripts.planning.kinds import KINDS
 from workflow_scripts.plotting import panels, tables
 from workflow_scripts.recipes.schema import read_yaml
 
@@ -23,7 +24,7 @@ refused before anything runs. Keys in bold are needed.
 
 Where a path of a table is asked for, artifacts.yaml has the name of what makes it, and planning puts in the path:
 `run: mode_G` or `run: student/3` (of its third trial), `runs: explore_30` (of all trials; `trials: 4` takes the first
-four), `curve: GA`, `plane:`, `similarity:`, `embedding:`, `range_test:`, and of trials `sharpness:` and `fisher:`.
+four), and of an analysis by its kind, such as `curve: GA`: OF_ONE; of all trials OF_TRIALS.
 `digitised: figure_2` names histograms of the paper's reported_histograms.csv, `papers_minimum: [id, row, column]` a
 number of its reported.csv.
 
@@ -41,7 +42,10 @@ def main() -> None:
 def document() -> str:
     """The whole page in Markdown."""
     definitions = read_yaml(panels.SCHEMA)["$defs"]
-    parts = [INTRODUCTION]
+    of_one, of_trials = (
+        ", ".join(f"`{kind.name}:`" for kind in KINDS.values() if kind.of_trials == which) for which in (False, True)
+    )
+    parts = [INTRODUCTION.replace("OF_ONE", of_one).replace("OF_TRIALS", of_trials)]
     for heading, kinds in (("Panels", panels.KINDS), ("Tables", tables.KINDS)):
         parts.append(f"## {heading}\n")
         parts += [_section(kind, definitions) for kind in kinds]

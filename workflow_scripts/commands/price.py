@@ -2,11 +2,13 @@
 
     python -m workflow_scripts.commands.price --config scale=paper                    # everything
     python -m workflow_scripts.commands.price gotmare2019_figure_3 --config scale=paper
+    python -m workflow_scripts.commands.price --table                     # the tables of README and docs/price.md
 
 The first table has each artifact as if nothing were there, shared work counted once in its sum; "still to be done" is
-what `snakemake -n` would run, less what is finished in the store. Hours are those of one device, at the rate of the
-finished trainings of the same network on that kind of device where the folder of results has some, else the operations
-over --rate, an assumption; which of both is told for each network. The decompositions of SVCCA are not counted.
+what `snakemake -n` would run, less what is finished in the store. Hours are those of one device: at the rate of the
+finished trainings of the same network on that kind of device where the folder of results has some, else at --rate, else
+as an H100 was benchmarked with the network, else at an assumed rate; which of these is reported for each network. The
+decompositions of SVCCA are not counted.
 """
 
 from collections import Counter
@@ -16,20 +18,24 @@ from pathlib import Path
 
 from workflow_scripts.base.arguments import add_config, changes
 from workflow_scripts.base.errors import InputError
+from workflow_scripts.base.files import write_text
 from workflow_scripts.base.stage import command_line, run
 from workflow_scripts.bookkeeping.differences import nearest
 from workflow_scripts.bookkeeping.inventory import STALE, Inventory, all_plans
 from workflow_scripts.bookkeeping.operations import Operations, Work
+from workflow_scripts.bookkeeping.price_tables import costs, inserted, networks_rates, plain
 from workflow_scripts.bookkeeping.rates import ASSUMED, Rates, short
 from workflow_scripts.planning.configuration import read_config
 from workflow_scripts.planning.plan import Plan, make_plan
 from workflow_scripts.runtime.lease import devices
 from workflow_scripts.runtime.store import Store
-from workflow_scripts.training.job import Job, epochs_left
+from workflow_scripts.training.job import epochs_left
 
 ROOT = Path(__file__).parents[2]
 SPELLING = "nothing but how its fingerprint was written"
-HEADER = f"{'':40} {'jobs':>5} {'trainings':>10} {'curves':>7} {'analyses':>9} {'PFLOP':>9} {'hours':>9} {'disk GB':>9}"
+COLUMNS = ("jobs", "trainings", "curves", "analyses", "PFLOP", "hours", "disk GB")
+WIDTHS = (5, 10, 7, 9, 9, 9, 9)
+ALL = "all of these together"
 
 
 @dataclass(frozen=True)
@@ -51,9 +57,14 @@ def main() -> None:
         default="cuda" if devices() else "cpu",
         help="price for (default, by what is here: %(default)s)",
     )
-    assumed = ", ".join(f"{rate:.3g} for {device}" for device, rate in ASSUMED.items())
-    parser.add_argument("--rate", type=float, help=f"operations a second where none is measured (default: {assumed})")
+    parser.add_argument("--rate", type=float, help="operations a second of networks without trainings in the results")
+    parser.add_argument("--table", action="store_true", help="write the tables of README and docs/price.md anew")
     given = parser.parse_args()
+    if given.table:
+        for path, table in tables_of_papers().items():
+            write_text(path, inserted(path.read_text(encoding="utf-8"), table))
+            print(f"wrote the table of {path}")
+        return
     config = read_config(ROOT, changes(given), given.configfile)
     plan = make_plan(config, ROOT)
     if unknown := [target for target in given.targets if target not in plan.artifacts]:
@@ -61,20 +72,29 @@ def main() -> None:
     targets = given.targets or [id for id, artifact in plan.artifacts.items() if not artifact.sensitivity]
     operations, inventory = Operations(plan), Inventory(all_plans(config, ROOT), runs_alone=True)
     rates = Rates(inventory.items, operations, given.device, given.rate)
-    print(f"scale {plan.scale.name}, hours of one device ({given.device})\n\n{HEADER}")
-    for id in targets:
-        print(line(id, *counted(plan, operations.needed([id]), 1), rates))
     needed = operations.needed(targets)
+    priced = [(id, row(*counted(plan, operations.needed([id]), 1), rates)) for id in targets]
     if len(targets) > 1:
-        print(line("all of these together", *counted(plan, needed, len(targets)), rates))
+        priced.append((ALL, row(*counted(plan, needed, len(targets)), rates)))
+    networks = sorted({work.network for work in needed.values() if work.network})
+    print(f"scale {plan.scale.name}, hours of one device ({given.device})\n\n{line('', COLUMNS)}")
+    for name, cells in priced:
+        print(line(name, cells))
     jobs = would_run(targets, changes(given), given.configfile)
     epochs = {job.id: left_of(plan, job.id) for job in jobs if job.rule == "train"}
-    print(line("still to be done", len(jobs), still(plan, needed, jobs, epochs), rates))
+    print(line("still to be done", row(len(jobs), still(plan, needed, jobs, epochs), rates)))
     print("\nThe hours are from rates that are")
-    for network in sorted({work.network for work in needed.values() if work.network}):
-        print(f"  {short(network):40} {rates.told(network)}")
-    for told in reasons(plan, jobs, epochs, inventory):
-        print(told)
+    for network in networks:
+        print(f"  {short(network):40} {rates.described(network)}")
+    for reason in reasons(plan, jobs, epochs, inventory):
+        print(reason)
+
+
+def tables_of_papers() -> dict[Path, str]:
+    """By document, what it says of all papers at their own scale on a GPU, as if nothing were there."""
+    plan = next(plan for plan in all_plans(read_config(ROOT, {}), ROOT) if plan.scale.name == "paper")
+    rates = Rates([], Operations(plan), "cuda")
+    return {ROOT / "README.md": costs(plan, rates), ROOT / "docs" / "price.md": networks_rates(plan, rates)}
 
 
 def counted(plan: Plan, needed: dict[tuple[str, str], Work], artifacts: int) -> tuple[int, list[Work]]:
@@ -84,16 +104,19 @@ def counted(plan: Plan, needed: dict[tuple[str, str], Work], artifacts: int) -> 
     return len(needed) + len(data) + artifacts, list(needed.values())
 
 
-def line(name: str, jobs: int, works: list[Work], rates: Rates) -> str:
-    """A row of the table."""
+def row(jobs: int, works: list[Work], rates: Rates) -> tuple[str, ...]:
+    """The cells of a row, as `COLUMNS` names them."""
     rules = Counter(work.rule for work in works)
     operations, disk = (sum(getattr(work, what) for work in works) for what in ("operations", "disk"))
     hours = sum(map(rates.hours, works))
     trainings = rules.pop("train", 0)
-    return (
-        f"{name:40} {jobs:5} {trainings:10} {rules['curve']:7} {rules.total():9} "
-        f"{operations / 1e15:9.3g} {hours:9.2g} {disk / 1e9:9.2g}"
-    )
+    counts = (jobs, trainings, rules["curve"], rules.total())
+    return (*map(str, counts), f"{operations / 1e15:.3g}", plain(hours), plain(disk / 1e9))
+
+
+def line(name: str, cells: Sequence[str]) -> str:
+    """A row of the table."""
+    return " ".join([f"{name:40}", *(f"{cell:>{width}}" for cell, width in zip(cells, WIDTHS, strict=True))])
 
 
 def would_run(targets: list[str], changed: dict, files: Sequence[Path] = ()) -> list[Pending]:
@@ -129,7 +152,7 @@ def would_run(targets: list[str], changed: dict, files: Sequence[Path] = ()) -> 
 def left_of(plan: Plan, id: str) -> int:
     """Epochs of a run that are still to be trained; its job takes the rest from the store."""
     run = plan.runs[id]
-    return epochs_left(Store(plan.paths.results / "store", id, {}), Job(run.recipe, run.checkpoints))
+    return epochs_left(Store(plan.paths.results / "store", id, {}), run.job)
 
 
 def still(plan: Plan, needed: dict[tuple[str, str], Work], jobs: list[Pending], epochs: dict[str, int]) -> list[Work]:
@@ -142,23 +165,23 @@ def still(plan: Plan, needed: dict[tuple[str, str], Work], jobs: list[Pending], 
 
 def reasons(plan: Plan, jobs: list[Pending], epochs: dict[str, int], inventory: Inventory) -> list[str]:
     """Why there is something to be done, by rule; of trainings that there was one much like before."""
-    told = ["\nNothing is to be run." if not jobs else "\nTo be run, and why"]
+    lines = ["\nNothing is to be run." if not jobs else "\nTo be run, and why"]
     for (rule, why), number in sorted(Counter((job.rule, job.why) for job in jobs).items()):
-        told.append(f"  {number:4} {rule}: {why}")
+        lines.append(f"  {number:4} {rule}: {why}")
     if finished := sum(left == 0 for left in epochs.values()):
-        told.append(f"{finished} of the trainings are finished in the store and not trained again.")
+        lines.append(f"{finished} of the trainings are finished in the store and not trained again.")
     stale = [(item.id, item.recipe) for item in inventory.of(STALE) if item.recipe]
     for job in jobs:
         if not epochs.get(job.id):
             continue
         run, whole = plan.runs[job.id], plan.runs[job.id].recipe["epochs"]
         if epochs[job.id] < whole:
-            told.append(f"  {run.names[0]} goes on after epoch {whole - epochs[job.id]} of {whole}")
+            lines.append(f"  {run.names[0]} goes on after epoch {whole - epochs[job.id]} of {whole}")
         elif (plan.paths.results / "store" / job.id).exists():
-            told.append(f"  {run.names[0]} is trained again: {job.why}")
+            lines.append(f"  {run.names[0]} is trained again: {job.why}")
         elif like := nearest(run.recipe, stale):
-            told.append(f"  {run.names[0]} is trained anew: unlike in {like[0]}, {'; '.join(like[1]) or SPELLING}")
-    return told
+            lines.append(f"  {run.names[0]} is trained anew: unlike in {like[0]}, {'; '.join(like[1]) or SPELLING}")
+    return lines
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What lies in the folder of results: what is current, what an older commit made that is as good, and what is stale.
+"""What the folder of results holds: what is current, what an older commit made that is as good, and what is stale.
 
     python -m workflow_scripts.commands.stale                  # lists, and deletes nothing
     python -m workflow_scripts.commands.stale --all            # what is not stale too
@@ -6,7 +6,7 @@
 
 Stale is what no declaration asks for, at no scale and for no paper: results of an older engine, of recipes that were
 changed since, and what rests on those. Snakemake never uses them, for every recipe and engine has paths of its own. A
-folder that is half made or not of this project is told as unknown and stays.
+folder that is half made or not of this project is reported as unknown and stays.
 """
 
 from collections import Counter
@@ -49,8 +49,8 @@ def main() -> None:
 def line(item: Item) -> str:
     """A row of the list."""
     commit = item.commit[:10] if item.made else ""
-    told = "; ".join(filter(None, [item.why, ", ".join(item.names)]))
-    return f"{item.state:8}  {size(item.bytes):>9}  {commit:10}  {item.kind:10}  {item.folder}  {told}".rstrip()
+    parts = "; ".join(filter(None, [item.why, ", ".join(item.names)]))
+    return f"{item.state:8}  {size(item.bytes):>9}  {commit:10}  {item.kind:10}  {item.folder}  {parts}".rstrip()
 
 
 def summary(inventory: Inventory) -> str:
@@ -59,16 +59,16 @@ def summary(inventory: Inventory) -> str:
     for item in inventory.items:
         counted[item.state] += 1
         weighed[item.state] += item.bytes
-    told = [f"{number} {state} ({size(weighed[state])})" for state, number in counted.items()]
+    parts = [f"{number} {state} ({size(weighed[state])})" for state, number in counted.items()]
     commits = Counter(item.commit[:10] for item in inventory.of(REUSED))
     if commits:
-        told.append(
+        parts.append(
             "reused of commits " + ", ".join(f"{commit} ({number})" for commit, number in commits.most_common())
         )
     code = provenance.git()
     if code["commit"] == provenance.UNKNOWN:
-        told.append(f"the commit of this code is unknown ({code['reason']}), so nothing counts as made by it")
-    return f"{inventory.paths.results}: {', '.join(told) or 'nothing'}"
+        parts.append(f"the commit of this code is unknown ({code['reason']}), so nothing counts as made by it")
+    return f"{inventory.paths.results}: {', '.join(parts) or 'nothing'}"
 
 
 def size(bytes: int) -> str:

@@ -1,7 +1,8 @@
-"""Print the verdicts on the papers' claims as Markdown, as the README shows them.
+"""Print the verdicts on the papers' claims as Markdown: every claim that was run, or how many have which verdict.
 
 snakemake --cores all verdicts --config scale=reduced source=archive
 python -m workflow_scripts.commands.verdicts --config scale=reduced source=archive
+python -m workflow_scripts.commands.verdicts --config scale=reduced source=archive --counts     # as the README shows
 """
 
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from workflow_scripts.base.arguments import add_config, changes
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.stage import command_line, run
+from workflow_scripts.evidence.tables import VERDICTS
 from workflow_scripts.planning.configuration import read_config
 from workflow_scripts.planning.plan import make_plan
 from workflow_scripts.publishing import claims
@@ -20,12 +22,13 @@ COLUMNS = ("claim", "section", "verdict", "effect", "95 % interval", "expected",
 def main() -> None:
     parser = command_line("commands.verdicts", __doc__)
     add_config(parser)
+    parser.add_argument("--counts", action="store_true", help="print the numbers of verdicts alone, as the README has")
     given = parser.parse_args()
     plan = make_plan(read_config(ROOT, changes(given)), ROOT)
     place = plan.paths.verdicts(plan.scale.name)
     if not place.exists():
         raise InputError(f"there are no verdicts at {place}; make them with `snakemake --cores all verdicts`")
-    print(table(claims.read(plan, place)))
+    print((counts if given.counts else table)(claims.read(plan, place)))
 
 
 def table(judged: list[dict]) -> str:
@@ -38,6 +41,22 @@ def table(judged: list[dict]) -> str:
         lines = [f"| {' | '.join(COLUMNS)} |", f"|{'|'.join(['---'] * len(COLUMNS))}|", *rows] if rows else []
         parts.append("\n".join([f"**{paper}**: {counted}", "", *lines]))
     return "\n\n".join(parts)
+
+
+def counts(judged: list[dict]) -> str:
+    """How many claims of each paper have which verdict, by our tables and by the numbers that it prints and shows."""
+    papers = dict.fromkeys(claim["of"] for claim in judged)
+    ours = {paper: claims.counts([claim for claim in judged if claim["of"] == paper]) for paper in papers}
+    own = {
+        f"{paper}, by its own numbers": claims.counts([c["paper"] for c in judged if c["of"] == paper and c["paper"]])
+        for paper in papers
+    }
+    rows = {**ours, **{name: counted for name, counted in own.items() if counted}}
+    shown = [verdict for verdict in VERDICTS if any(verdict in counted for counted in rows.values())]
+    lines = [f"| paper | {' | '.join(shown)} |", f"|---|{'--:|' * len(shown)}"]
+    for name, counted in rows.items():
+        lines.append(f"| {name} | {' | '.join(str(counted.get(verdict, 0)) for verdict in shown)} |")
+    return "\n".join(lines)
 
 
 def _row(claim: dict) -> str:

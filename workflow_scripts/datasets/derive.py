@@ -37,8 +37,8 @@ def derive(name: str, out: str | Path, origin: str | Path) -> PreparedInfo:
     x_train, x_test = (averaged(images, derivation.side) for images in (data.x_train[chosen], data.x_test))
     arrays = [x_train, data.y_train[chosen], x_test, data.y_test]
     source = f"{known.name}: {derivation.train} of its training images, averaged to {derivation.side} pixels"
-    told = Origin(known.name, known.source, known.sha256)
-    return write(out, arrays, derivation.info(known.registered()), source, told)
+    recorded = Origin(known.name, known.source, known.sha256)
+    return write(out, arrays, derivation.info(known.registered()), source, recorded)
 
 
 def averaged(images: np.ndarray, side: int) -> np.ndarray:

@@ -16,7 +16,7 @@ from workflow_scripts.datasets.sampling import WHOLE, Share
 class TrainingData(Protocol):
     """Images of two splits, "train" and "test", that come in normalised batches on one device.
 
-    info : the prepared data set's. device : where the batches lie.
+    info : the prepared data set's. device : where the batches are.
     """
 
     info: PreparedInfo

@@ -45,7 +45,7 @@ def prepare(
     Raises
     ------
     InputError : the name is unknown, the publisher cannot be reached, something in the source is wrong (every problem
-        is told), or `out` holds something else.
+        is reported), or `out` holds something else.
     """
     out, source = Path(out), None if source is None else Path(source)
     check_destination(out, source)

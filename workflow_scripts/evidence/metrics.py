@@ -79,7 +79,7 @@ METRICS: dict[str, Metric] = {
             "next_sentence_accuracy",
             "next sentence accuracy",
             "%",
-            "pairs told right, in percent",
+            "pairs judged right, in percent",
             "max",
             of_mean=percent,
         ),

@@ -32,12 +32,12 @@ from workflow_scripts.evidence.sources import Sources
 class Reading:
     """What was read of an operand.
 
-    missing : how many of its tables or trials nobody has made. told : what diverged or is missing, in words.
+    missing : how many of its tables or trials nobody has made. notes : what diverged or is missing, in words.
     """
 
     sample: Sample
     missing: int = 0
-    told: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def not_run(self) -> bool:
@@ -50,11 +50,11 @@ def read(operand: Mapping[str, Any], tables: Sources) -> Reading:
     if "tables" in operand or "quantity" in operand:
         return _trials(operand, tables)
     if "curve" in operand:
-        values, told = path(operand, tables)
-        return _one(values, told, lambda: _point(values, operand["point"]))
+        values, notes = path(operand, tables)
+        return _one(values, notes, lambda: _point(values, operand["point"]))
     if "similarity" in operand:
-        frame, told = _similarities(operand, tables)
-        return _one(frame, told, lambda: _group(frame, operand["layers"], operand.get("absolute", False)))
+        frame, notes = _similarities(operand, tables)
+        return _one(frame, notes, lambda: _group(frame, operand["layers"], operand.get("absolute", False)))
     if "digitised" in operand:
         return Reading(Sample.of(_digitised(**operand["digitised"], root=tables.root)))
     if "reported" in operand:
@@ -78,18 +78,18 @@ def path(operand: Mapping[str, Any], tables: Sources) -> tuple[np.ndarray | None
 
 def diagonal(operand: Mapping[str, Any], tables: Sources) -> tuple[np.ndarray | None, tuple[str, ...]]:
     """Similarity of each layer with itself, by depth, shape (layers,), and what diverged; None as in `path`."""
-    frame, told = _similarities(operand, tables)
+    frame, notes = _similarities(operand, tables)
     if frame is None or frame.empty:
-        return None if frame is None else np.array([]), told
+        return None if frame is None else np.array([]), notes
     same = frame[frame["layer_a"] == frame["layer_b"]]
-    return same.sort_values("layer_a")["similarity"].to_numpy(), told
+    return same.sort_values("layer_a")["similarity"].to_numpy(), notes
 
 
-def _one(found: Any, told: tuple[str, ...], value: Any) -> Reading:
+def _one(found: Any, notes: tuple[str, ...], value: Any) -> Reading:
     """Of one number: none where the table is missing or empty."""
     if found is None:
-        return Reading(Sample.of([]), 1, told)
-    return Reading(Sample.of([value()] if len(found) else []), 0, told)
+        return Reading(Sample.of([]), 1, notes)
+    return Reading(Sample.of([value()] if len(found) else []), 0, notes)
 
 
 def _trials(operand: Mapping[str, Any], tables: Sources) -> Reading:
@@ -106,19 +106,19 @@ def _trials(operand: Mapping[str, Any], tables: Sources) -> Reading:
 def _over_epochs(operand: Mapping[str, Any], tables: Sources) -> Reading:
     """The mean of each trial over the evaluations within `epochs`, both included."""
     quantity, (first, last) = QUANTITIES[operand["quantity"]], operand["epochs"]
-    values, told, missing = [], [], 0
+    values, notes, missing = [], [], 0
     for place in operand["tables"]:
         table = tables.read(place, quantity.kind)
         if table is None:
             missing += 1
         elif table.diverged:
-            told.append(tables.divergence(table.status))
+            notes.append(tables.divergence(table.status))
         else:
             rows = tables.rows(place, quantity.kind, **quantity.where)
             within = rows[rows["epoch"].between(first, last)]["value"]
             values += [float(within.mean())] if len(within) else []
-    told += ["not run"] if missing else []
-    return Reading(Sample.of(values), missing, tuple(told))
+    notes += ["not run"] if missing else []
+    return Reading(Sample.of(values), missing, tuple(notes))
 
 
 def _point(values: Sequence[float], point: str) -> float:
@@ -140,9 +140,9 @@ def _similarities(operand: Mapping[str, Any], tables: Sources) -> tuple[pd.DataF
     read = [tables.read(operand[key], "similarity") for key in ("similarity", "minus") if key in operand]
     if None in read:
         return None, ()
-    told = tuple(tables.divergence(table.status) for table in read if table.diverged)
-    if told:
-        return read[0].frame.iloc[:0], told
+    notes = tuple(tables.divergence(table.status) for table in read if table.diverged)
+    if notes:
+        return read[0].frame.iloc[:0], notes
     frame = read[0].frame
     if "minus" in operand:
         frame = frame.merge(read[1].frame[["layer_a", "layer_b", "similarity"]], on=["layer_a", "layer_b"])

@@ -10,7 +10,7 @@ count         how many of the judgements `among` have an effect beyond their own
 
 `expected` is the direction, above or below (of a trend: increase or decrease). From `threshold` on the effect supports
 the claim; from `contradicted` on, which is the same where it is not named, it speaks against it. How trials and their
-number decide is told in verdicts.py.
+number decide is described in verdicts.py.
 """
 
 import math
@@ -68,11 +68,11 @@ def _barrier(judge: Judgement, needs: int, tables: Sources) -> Finding:
 
 
 def _along(judge: Judgement, needs: int, tables: Sources, effect: Callable[..., Effect]) -> Finding:
-    values, told = (path if "curve" in judge["along"] else diagonal)(judge["along"], tables)
+    values, notes = (path if "curve" in judge["along"] else diagonal)(judge["along"], tables)
     if values is None:
         return Finding(None, verdict=NOT_RUN)
     if not len(values):
-        return Finding(Effect(math.nan, 0), verdict=UNDECIDED, note="; ".join(told))
+        return Finding(Effect(math.nan, 0), verdict=UNDECIDED, note="; ".join(notes))
     return rule(judge, needs).find(effect(values))
 
 
@@ -89,13 +89,13 @@ def _count(judge: Judgement, needs: int, tables: Sources) -> Finding:
 
     finding = _judged(judge, needs, [of, beyond], effect)
     if found < judge.get("least", 0) and not finding.verdict and finding.supports < finding.contradicts:
-        told = f"{found} of {len(of.sample.values)} found, {judge['least']} needed"
-        return Finding(finding.effect, verdict=UNDECIDED, note="; ".join(filter(None, [told, finding.note])))
+        shortage = f"{found} of {len(of.sample.values)} found, {judge['least']} needed"
+        return Finding(finding.effect, verdict=UNDECIDED, note="; ".join(filter(None, [shortage, finding.note])))
     return finding
 
 
 def _count_among(judge: Judgement, needs: int, tables: Sources) -> Finding:
-    """Bounds of a count of which some members cannot be told: what holds at both bounds holds."""
+    """Bounds of a count of which some members are unknown: what holds at both bounds holds."""
     members = [find(each, 1, tables) for each in judge["among"]]
     if all(member.verdict == NOT_RUN for member in members):
         return Finding(None, verdict=NOT_RUN)
@@ -103,9 +103,9 @@ def _count_among(judge: Judgement, needs: int, tables: Sources) -> Finding:
     known = [not math.isnan(value) for value in values]
     met = [_meets(each, value) for each, value in zip(judge["among"], values, strict=True)]
     least, open_ = sum(met), known.count(False)
-    n = min(member.effect.n for member, told in zip(members, known, strict=True) if told) if any(known) else 0
+    n = min(member.effect.n for member, is_known in zip(members, known, strict=True) if is_known) if any(known) else 0
     note = "; ".join(dict.fromkeys(filter(None, [f"{open_} of {len(known)} unknown" if open_ else ""] + [
-        member.note for member, told in zip(members, known, strict=True) if not told])))  # fmt: skip
+        member.note for member, is_known in zip(members, known, strict=True) if not is_known])))  # fmt: skip
     judged = rule(judge, needs)
     bounds = {judged.find(Effect(float(count), n), note).verdict for count in range(least, least + open_ + 1)}
     verdict = bounds.pop() if len(bounds) == 1 else UNDECIDED
@@ -124,7 +124,7 @@ def _meets(judge: Judgement, value: float) -> bool:
 
 def _judged(judge: Judgement, needs: int, readings: list[Reading], effect: Callable[..., Effect]) -> Finding:
     """The finding of an effect of these readings, if all of them hold something."""
-    note = "; ".join(dict.fromkeys(told for reading in readings for told in reading.told))
+    note = "; ".join(dict.fromkeys(note for reading in readings for note in reading.notes))
     if any(reading.not_run for reading in readings):
         return Finding(None, verdict=NOT_RUN)
     if any(reading.sample.n == 0 for reading in readings):

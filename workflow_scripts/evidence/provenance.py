@@ -87,7 +87,7 @@ def package_versions() -> Mapping[str, str]:
 def git(folder: Path = Path(__file__).parent) -> Mapping[str, str | bool]:
     """Commit and dirty flag of the code in `folder`, from the repository that tracks it or the archive it was part of.
 
-    Code that merely lies inside somebody's repository (a virtual environment in it, say) is not that repository's.
+    Code that is merely inside somebody's repository (a virtual environment in it, say) is not that repository's.
     Dirty means that a tracked file differs from the commit or that there is a new file git does not ignore; of an
     archive (`git archive`, or a forge's download) nobody can say it.
 

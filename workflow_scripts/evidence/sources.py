@@ -76,7 +76,7 @@ class Sources:
         return f"{name} diverged at epoch {status['epoch']:.3g} (step {status['step']})"
 
     def fallback(self, attempt: Mapping[str, Any]) -> str:
-        """What is told of a training that diverged before other settings were taken, and which these are, in words."""
+        """What is said of a training that diverged before other settings were taken, and which these are, in words."""
         recipe = self.origin(attempt["run"]).get("recipe", {})
         changed = list(_leaves(recipe.get("fallback") or {}))
         if not changed:

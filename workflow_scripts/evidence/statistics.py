@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from workflow_scripts.base.errors import InputError
+
 NAN = float("nan")
 CONFIDENCE = 0.95
 BOOTSTRAP_TRIALS = 10  # of a setting: of fewer, resampling knows little more than the least and the greatest
@@ -34,15 +36,19 @@ def summarise(trials: Sequence[float], better: str = "max") -> Summary:
     trials : one finite number a trial, shape (n,); n may be 0.
     better : "max" or "min".
 
+    Raises
+    ------
+    InputError : trials that are no row of finite numbers; another `better`.
+
     Returns
     -------
     Summary. The interval is Student's (1908), mean ± t(0.975, n - 1) std / √n: the papers have 3 to 50 trials, and of a
     few a bootstrap would show little more than their range. Trials that are all equal do not say how trials vary, so
     they have no interval.
     """
-    trials = np.asarray(trials, dtype=float)
-    if better not in ("max", "min") or trials.ndim != 1 or not np.isfinite(trials).all():
-        raise ValueError("trials must be one row of finite numbers, and better one of max and min")
+    trials = _row(trials)
+    if better not in ("max", "min"):
+        raise InputError(f"what is better is {better!r}; choose max or min")
     n = len(trials)
     if n == 0:
         return Summary(0, NAN, NAN, NAN, NAN, NAN)
@@ -80,6 +86,10 @@ def trend(groups: Mapping[float, Sequence[float]], expected: str, resamples: int
     groups : setting (such as explore epochs) to the results of its trials; none may be missing in what is claimed.
     expected : "increase" or "decrease", the alternative.
 
+    Raises
+    ------
+    InputError : trials that are no row of finite numbers; another `expected`.
+
     Returns
     -------
     Trend. Kendall's score with the settings as one of its variables is the statistic of Jonckheere (1954) and Terpstra
@@ -87,11 +97,11 @@ def trend(groups: Mapping[float, Sequence[float]], expected: str, resamples: int
     """
     from scipy.stats import bootstrap, kendalltau
 
-    samples = [np.asarray(trials, dtype=float) for trials in groups.values()]
+    samples, alternative = [_row(trials) for trials in groups.values()], _alternative(expected)
 
     def tau(*drawn: np.ndarray) -> float:
         settings = np.repeat(list(groups), [len(one) for one in drawn])
-        return kendalltau(settings, np.concatenate(drawn), method="asymptotic", alternative=ALTERNATIVE[expected])
+        return kendalltau(settings, np.concatenate(drawn), method="asymptotic", alternative=alternative)
 
     if sum(len(one) > 0 for one in samples) < 2 or np.ptp(np.concatenate(samples)) == 0:
         return Trend(NAN, NAN, NAN, NAN)
@@ -121,12 +131,18 @@ class Shift:
 
 
 def shift(first: Sequence[float], second: Sequence[float], expected: str) -> Shift:
-    """Compare two settings with independent trials; `expected` is "increase" or "decrease" from first to second."""
+    """Compare two settings with independent trials; `expected` is "increase" or "decrease" from first to second.
+
+    Raises
+    ------
+    InputError : trials that are no row of finite numbers; another `expected`.
+    """
     from scipy.stats import levene, mannwhitneyu
 
+    first, second, alternative = _row(first), _row(second), _alternative(expected)
     if min(len(first), len(second)) < 2:
         return Shift(NAN, NAN, NAN, NAN)
-    test = mannwhitneyu(second, first, alternative=ALTERNATIVE[expected])
+    test = mannwhitneyu(second, first, alternative=alternative)
     superiority = float(test.statistic) / (len(first) * len(second))
     spreads = [float(np.std(trials, ddof=1)) for trials in (first, second)]
     ratio = spreads[1] / spreads[0] if spreads[0] > 0 else NAN
@@ -136,3 +152,21 @@ def shift(first: Sequence[float], second: Sequence[float], expected: str) -> Shi
 
 
 ALTERNATIVE = {"increase": "greater", "decrease": "less"}
+
+
+def _row(trials: Sequence[float]) -> np.ndarray:
+    """Trials as float64 of shape (n,)."""
+    try:
+        row = np.asarray(trials, dtype=float)
+    except (TypeError, ValueError):
+        row = np.array(np.nan)
+    if row.ndim != 1 or not np.isfinite(row).all():
+        raise InputError(f"trials must be one row of finite numbers, not {trials!r}")
+    return row
+
+
+def _alternative(expected: str) -> str:
+    """What scipy calls what is expected."""
+    if expected not in ALTERNATIVE:
+        raise InputError(f"what is expected is {expected!r}; choose {' or '.join(ALTERNATIVE)}")
+    return ALTERNATIVE[expected]

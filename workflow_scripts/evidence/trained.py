@@ -37,7 +37,7 @@ def _for(pairs: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def _batch(settings: Mapping[str, Any]) -> str:
-    """The size of a batch, of text in tokens where it is told so."""
+    """The size of a batch, of text in tokens where they are given."""
     return f"{settings['batch_tokens']:,} tokens" if "batch_tokens" in settings else f"{settings['batch_size']:,}"
 
 

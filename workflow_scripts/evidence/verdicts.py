@@ -60,8 +60,8 @@ class Rule:
         if math.isnan(effect.value):
             return Finding(effect, verdict=UNDECIDED, note=note)
         if effect.n < self.needs:
-            told = f"{effect.n} of at least {self.needs} trials"
-            return Finding(effect, verdict=UNDECIDED, note="; ".join(filter(None, [told, note])))
+            shortage = f"{effect.n} of at least {self.needs} trials"
+            return Finding(effect, verdict=UNDECIDED, note="; ".join(filter(None, [shortage, note])))
         if not effect.tested:
             return Finding(effect, verdict=self._untested(effect.value), note=note)
         supports, contradicts = self._tests(effect)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from workflow_scripts.base.checks import whole_number
+from workflow_scripts.base.checks import tensor, whole_number
 from workflow_scripts.base.errors import InputError
 
 LONGEST = 30  # tokens of an answer, as in BERT's own script
@@ -32,9 +32,15 @@ def best_spans(start: Tensor, end: Tensor, inside: Tensor, longest: int = LONGES
 
     Raises
     ------
-    InputError : `longest` is no whole number from 1 on, or a window has no token of a paragraph.
+    InputError : `longest` is no whole number from 1 on, the tensors do not fit, or a window has no token of its
+        paragraph.
     """
     whole_number("the longest answer", longest)
+    for name, each in (("the starts", start), ("the ends", end), ("what is inside", inside)):
+        tensor(name, each, "(b, l)")
+    if not start.shape == end.shape == inside.shape:
+        shapes = ", ".join(str(tuple(each.shape)) for each in (start, end, inside))
+        raise InputError(f"starts, ends and what is inside must have one shape (b, l), not {shapes}")
     if not inside.any(1).all():
         raise InputError("a window has no token of its paragraph, so no answer can be looked for in it")
     start, end = (logits.float().masked_fill(~inside, -torch.inf) for logits in (start, end))

@@ -3,12 +3,13 @@
 Its rules are those of transformers' `generate`, whose outputs it gives; `early_stopping` is also fairseq's way.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from workflow_scripts.base.checks import whole_number
+from workflow_scripts.base.checks import tensor, whole_number
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.text.pieces import END, PAD, START
 
@@ -53,17 +54,52 @@ def translate(network, source: Tensor, search: Search) -> tuple[list[list[int]],
     Returns
     -------
     The token numbers of each translation, without the end mark, and their scores in nats.
+
+    Raises
+    ------
+    InputError : the source is no such tensor.
     """
+    tensor("the source", source, "(b, s)")
     return (_greedy if search.beams == 1 else _Beams(len(source), search, source.device).run)(network, source, search)
 
 
-def _likely(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Log-probabilities and numbers (rows, count) of the most likely tokens, or of all; padding and <s> are none."""
+def _prepared(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits (rows, vocabulary) of which padding and <s> are never chosen, and their norms (rows, 1)."""
     logits = logits.float()
-    norm = logits.logsumexp(1, keepdim=True)
-    logits[:, [START, PAD]] = -torch.inf
-    found, tokens = logits.topk(min(count, logits.shape[1]), dim=1)
-    return found - norm, tokens
+    norms = logits.logsumexp(1, keepdim=True)
+    logits[:, START] = logits[:, PAD] = -torch.inf
+    return logits, norms
+
+
+def _likeliest(logits: Tensor, scores: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The best continuations of each sentence by one token: their scores, beams and tokens, (b, count) each.
+
+    Sorting all of them takes most of the time, so only the groups of tokens whose best ones are the best are sorted.
+    Of equal ones the first beam's first token comes first, whatever else is in the batch.
+
+    Parameters
+    ----------
+    logits : (b * beams, vocabulary). scores : (b, beams) of what is continued.
+    """
+    logits, norms = _prepared(logits)
+    (sentences, beams), vocabulary = scores.shape, logits.shape[1]
+    groups = math.isqrt(4 * vocabulary)  # a token's is its number modulo so many: the fastest maximum there is
+    size = vocabulary // groups
+    maxima = logits[:, : size * groups].unflatten(1, (size, groups)).amax(1)
+    rest = vocabulary - size * groups
+    maxima[:, :rest] = maxima[:, :rest].maximum(logits[:, size * groups :])
+    best = (maxima - norms + scores.view(-1, 1)).view(sentences, -1)
+    chosen = best.topk(min(count, best.shape[1]), dim=1).indices
+    parents = (chosen // groups)[:, :, None].expand(-1, -1, size + 1)
+    tokens = (chosen % groups)[:, :, None] + groups * torch.arange(size + 1, device=chosen.device)
+    rows = parents + beams * torch.arange(sentences, device=chosen.device)[:, None, None]
+    found = logits.take(rows * vocabulary + tokens.clamp(max=vocabulary - 1)) - norms.take(rows) + scores.take(rows)
+    found = found.masked_fill(tokens >= vocabulary, -torch.inf)
+    found, order = found.flatten(1).topk(count, dim=1)
+    numbers, resorted = (parents * vocabulary + tokens).flatten(1).gather(1, order).sort(dim=1)
+    found, order = found.gather(1, resorted).sort(dim=1, descending=True, stable=True)
+    numbers = numbers.gather(1, order)
+    return found, numbers // vocabulary, numbers % vocabulary
 
 
 def _greedy(network, source: Tensor, search: Search) -> tuple[list[list[int]], list[float]]:
@@ -74,9 +110,9 @@ def _greedy(network, source: Tensor, search: Search) -> tuple[list[list[int]], l
     scores = torch.zeros(len(source), device=source.device)
     lengths = torch.full_like(left, search.longest)
     for length in range(1, search.longest + 1):
-        likely, numbers = _likely(state.step(tokens), 1)
-        scores[left] += likely[:, 0]
-        tokens = numbers[:, 0]
+        logits, norms = _prepared(state.step(tokens))
+        likely, tokens = logits.max(dim=1)
+        scores[left] += likely - norms[:, 0]
         ended = tokens == END
         for sentence, token in zip(left.tolist(), tokens.tolist(), strict=True):
             if token != END:
@@ -116,8 +152,7 @@ class _Beams:
         state = network.begin(source, search.beams)
         tokens = source.new_full((len(source) * search.beams,), END)
         for length in range(1, search.longest + 1):
-            likely, numbers = _likely(state.step(tokens), 2 * search.beams)
-            beams = self._continue(likely, numbers, length)
+            beams = self._continue(state.step(tokens), length)
             going = self._going(length)
             if not len(going):
                 break
@@ -130,17 +165,13 @@ class _Beams:
             tokens = self.tokens[:, :, length - 1].flatten()
         return self.found, self.best
 
-    def _continue(self, likely: Tensor, numbers: Tensor, length: int) -> Tensor:
+    def _continue(self, logits: Tensor, length: int) -> Tensor:
         """Put one token more to each; returns which of the former beams (b, beams) each goes on from.
 
         Twice as many as the beams are looked at, so that as many go on even if all of the first ones end.
         """
-        sentences, beams = self.scores.shape
-        scores = (likely.view(sentences, beams, -1) + self.scores[:, :, None]).flatten(1)
-        # Of equal ones the first beam's first token goes on, whatever else is in the batch.
-        scores, order = scores.sort(dim=1, descending=True, stable=True)
-        scores, order = scores[:, : 2 * beams], order[:, : 2 * beams]
-        parents, tokens = order // likely.shape[1], numbers.view(sentences, -1).gather(1, order)
+        beams = self.search.beams
+        scores, parents, tokens = _likeliest(logits, self.scores, 2 * beams)
         ends = tokens == END if length < self.search.longest else torch.ones_like(tokens, dtype=torch.bool)
         self._end(scores, parents, tokens, ends, length)
         going = (scores + ends * NEVER).sort(dim=1, descending=True, stable=True).indices[:, :beams]

@@ -13,7 +13,7 @@ from scipy.linalg import eigh_tridiagonal
 from torch import Tensor, nn
 from torch.func import functional_call, jvp, vjp
 
-from workflow_scripts.base.checks import number, whole_number
+from workflow_scripts.base.checks import described, number, tensor, whole_number
 from workflow_scripts.base.errors import InputError
 
 Batches = Callable[[], Iterable[tuple[Tensor, Tensor]]]
@@ -66,9 +66,15 @@ def fisher_score(
 
     Raises
     ------
-    InputError : no images or no parameters, batches that differ between passes, or a number that makes no sense.
+    InputError : no images or no parameters, batches that are no tensors or differ between passes, or a number that
+        makes no sense.
     """
-    check_settings(draws, tolerance, max_iterations, labels)
+    check_settings(draws, seed, tolerance, max_iterations, labels)
+    if not callable(batches):
+        raise InputError(
+            f"the batches are {described(batches)}; give a function that makes them anew for each pass, for example "
+            'functools.partial(data.batches, "train", 500)'
+        )
     network = copy.deepcopy(model).to(dtype).eval()
     if not (size := sum(parameter.numel() for parameter in network.parameters())):
         raise InputError(f"the Fisher score is about parameters, and {type(model).__name__} has none")
@@ -87,7 +93,7 @@ def fisher_score(
         return top_eigenvalue(lambda v: fisher_product(network, batches, chosen, v), start, tolerance, max_iterations)
 
 
-def check_settings(draws: int, tolerance: float, max_iterations: int, labels: str) -> None:
+def check_settings(draws: int, seed: int, tolerance: float, max_iterations: int, labels: str) -> None:
     """Check the numbers of `fisher_score`.
 
     Raises
@@ -95,6 +101,7 @@ def check_settings(draws: int, tolerance: float, max_iterations: int, labels: st
     InputError : one makes no sense.
     """
     whole_number("the number of labels to draw", draws)
+    whole_number("the seed", seed, 0)
     number("the tolerance", tolerance, above=0)
     whole_number("the largest number of iterations", max_iterations)
     if labels not in LABELS:
@@ -111,6 +118,8 @@ def given_labels(network: nn.Module, batches: Batches, dtype: torch.dtype) -> li
     """
     labels = []
     for images, given in batches():
+        tensor("the images of a batch", images, "(b, d)", "(b, h, w)", "(b, c, h, w)")
+        tensor("the labels of a batch", given, "(b,)", "(b, 1)")
         classes = network(images[:1].to(dtype)).shape[1]
         if given.is_floating_point() or given.shape != images.shape[:1]:
             raise InputError(
@@ -134,6 +143,7 @@ def draw_labels(
     """
     labels = []
     for images, _ in batches():
+        tensor("the images of a batch", images, "(b, d)", "(b, h, w)", "(b, c, h, w)")
         distribution = network(images.to(dtype)).double().softmax(1).cumsum(1)
         uniform = torch.rand(len(images), draws, generator=generator, dtype=torch.float64).to(distribution)
         chosen = torch.searchsorted(distribution, uniform * distribution[:, -1:], right=True)

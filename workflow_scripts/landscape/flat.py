@@ -74,17 +74,14 @@ class FlatModel:
 
         Raises
         ------
-        InputError : a parameter is missing from the state or has another shape.
+        InputError : a parameter is missing from the state, is no tensor or has another shape.
         """
         problems = [
-            f"{name} should have shape {tuple(shape)}, "
-            + (
-                f"the checkpoint has {tuple(state[name].shape)}"
-                if name in state
-                else "it is missing from the checkpoint"
-            )
+            f"{name} should have shape {tuple(shape)}, " + _found(state[name])
+            if name in state
+            else f"{name} should have shape {tuple(shape)}, it is missing from the checkpoint"
             for name, shape in self.shapes.items()
-            if name not in state or state[name].shape != shape
+            if not isinstance(state.get(name), Tensor) or state[name].shape != shape
         ]
         if problems:
             raise InputError.together(
@@ -95,6 +92,11 @@ class FlatModel:
     def to_state(self) -> dict[str, Tensor]:
         """The `state_dict` of the present point, buffers included, as copies."""
         return {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+
+
+def _found(value: object) -> str:
+    """What a checkpoint has for a parameter, as the end of a sentence."""
+    return f"the checkpoint has {tuple(value.shape) if isinstance(value, Tensor) else described(value)}"
 
 
 class KeptBatches:
@@ -146,8 +148,12 @@ def evaluate_points(
 
     Raises
     ------
-    InputError : a point does not fit the network.
+    InputError : a point does not fit the network, or that is no `FlatModel`.
     """
+    if not isinstance(flat, FlatModel):
+        raise InputError(
+            f"a network whose weights are moved must be a FlatModel, not {described(flat)}: FlatModel(model)"
+        )
     limits, splits = limits or {}, list(splits)
     kept = KeptBatches(data)
     flat.model.eval()

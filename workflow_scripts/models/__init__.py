@@ -39,6 +39,7 @@ def build(spec: dict, info) -> "nn.Module":
     """
     spec = names.check(spec)
     name = spec.pop("name")
+    _check_data(name, info)
     builder = _builder(name)
     try:
         inspect.signature(builder).bind(info, **spec)
@@ -51,6 +52,16 @@ def build(spec: dict, info) -> "nn.Module":
             "nn.Module whose last fully connected layers are its `classifier`"
         )
     return network
+
+
+def _check_data(name: str, info) -> None:
+    """Raises InputError where a network of text is to be built for images, or for text of another form, or the like."""
+    sides = {"transformer": "source", "bert": "text"}
+    fits = hasattr(info, "classes") if name in MODELS else sides.get(name) in getattr(info, "vocabulary", {})
+    if not fits and name in MODELS | LANGUAGE:
+        of = "images" if name in MODELS else "parallel text" if name == "transformer" else "documents or questions"
+        given = getattr(info, "form", "") or "of another kind"
+        raise InputError(f"the model {name!r} is one of {of}, but the data are {given}; choose another model")
 
 
 def _builder(name: str) -> Callable[..., "nn.Module"]:

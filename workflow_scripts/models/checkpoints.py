@@ -167,7 +167,7 @@ def without_prefix(state: Mapping[str, Tensor], expected: Iterable[str]) -> dict
 
 def _advice(name: str, state: Mapping[str, Tensor]) -> str:
     """What to do about a tensor that does not fit."""
-    if prefix := next((each for each in PREFIXES if each + name in state), None):
+    if prefix := next((each.removesuffix(name) for each in state if each.endswith(f".{name}")), None):
         return (
             f"there it is called {prefix + name!r}: save the network's tensors alone, or without {prefix!r} before "
             "their names"

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 
-from workflow_scripts.planning.analysis import Analysis, end
+from workflow_scripts.planning.analysis import Analysis
 from workflow_scripts.planning.declarations import PaperDeclaration
 from workflow_scripts.planning.kinds.kind import Kind
-from workflow_scripts.planning.runs import Run, RunResolver
+from workflow_scripts.planning.run import Checkpoint
+from workflow_scripts.planning.runs import RunResolver
 from workflow_scripts.planning.scaling import Scale
 
 
@@ -41,12 +42,10 @@ class AnalysisResolver:
         ]
         return [analysis for analysis in found if analysis is not None]
 
-    def endpoints(self, settings: dict, keys: tuple[str, ...], where: str) -> list[tuple[Run, dict]] | None:
-        """The runs and checkpoints under these keys of the settings; None, and problems, where one is missing."""
+    def endpoints(self, settings: dict, keys: tuple[str, ...], where: str) -> list[Checkpoint] | None:
+        """The checkpoints under these keys of the settings; None, and problems, where one is missing."""
         found = [self.runs.checkpoint(settings[key], f"{where}.{key}") for key in keys]
-        if None in found:
-            return None
-        return [(run, end(run, label)) for run, label in found]
+        return None if None in found else found
 
     def alike(self, recipes: list[dict], where: str) -> bool:
         """Whether all are of one model and data set, as points of one weight space must be; a problem where not."""

@@ -1,27 +1,27 @@
 """What an analysis is."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
-from workflow_scripts.planning.runs import Run
+from workflow_scripts.planning.run import Checkpoint, Run
 from workflow_scripts.recipes.canonical import fingerprint
 
 
-@dataclass
+@dataclass(frozen=True)
 class Analysis:
     """One function of checkpoints that gives one or two tidy tables.
 
     recipe : frozen description; its fingerprint is the analysis' identity.
-    runs : the runs whose checkpoints it reads. analyses : the analyses whose results it reads.
+    checkpoints : what it reads of runs. analyses : the analyses whose results it reads.
     """
 
     kind: str
     recipe: dict
     name: str
-    runs: list[Run]
-    analyses: list["Analysis"]
+    checkpoints: tuple[Checkpoint, ...] = ()
+    analyses: tuple["Analysis", ...] = ()
 
-    @property
+    @cached_property
     def id(self) -> str:
         return fingerprint(self.recipe)
 
@@ -29,17 +29,7 @@ class Analysis:
     def data(self) -> str:
         return self.recipe["data"]
 
-
-def short(run: Run) -> str:
-    """How its paper calls a run."""
-    return run.names[0].split("/", 1)[1]
-
-
-def end(run: Run, label: str) -> dict:
-    """A checkpoint as recipes name it."""
-    return {"run": run.id, "at": label, "name": short(run)}
-
-
-def distinct(runs: Iterable[Run]) -> list[Run]:
-    """Each run once, in order."""
-    return list({run.id: run for run in runs}.values())
+    @cached_property
+    def runs(self) -> list[Run]:
+        """The runs whose checkpoints it reads, each once, in order."""
+        return list({run.id: run for run, _ in self.checkpoints}.values())

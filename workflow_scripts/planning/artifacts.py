@@ -6,17 +6,18 @@ from dataclasses import dataclass
 
 from workflow_scripts.models import names as model_names
 from workflow_scripts.planning.analyses import AnalysisResolver
-from workflow_scripts.planning.analysis import Analysis, short
+from workflow_scripts.planning.analysis import Analysis
 from workflow_scripts.planning.declarations import PaperDeclaration
 from workflow_scripts.planning.kinds import KINDS, OF_TRIALS
 from workflow_scripts.planning.paths import Paths
-from workflow_scripts.planning.runs import Run, RunResolver, as_spec
+from workflow_scripts.planning.run import Run
+from workflow_scripts.planning.runs import RunResolver, as_spec
 from workflow_scripts.plotting import panels, tables
 
-UNKNOWN = "unknown"  # stands for a run or analysis that has been told to be missing, so that no panel complains again
+UNKNOWN = "unknown"  # stands for a run or analysis that has been reported as missing, so that no panel complains again
 
 
-@dataclass
+@dataclass(frozen=True)
 class Artifact:
     """A figure or table of a paper.
 
@@ -46,9 +47,12 @@ class ArtifactResolver:
         self.paper, self.runs, self.analyses, self.paths = paper, runs, analyses, paths
         self.problems: list[str] = []
 
-    def resolve(self, name: str, scale: str) -> Artifact:
+    def resolve_all(self) -> list[Artifact]:
+        return [self.resolve(name) for name in self.paper.artifacts["artifacts"]]
+
+    def resolve(self, name: str) -> Artifact:
         """One artifact, with everything that it draws."""
-        declared = dict(self.paper.artifacts["artifacts"][name])
+        declared, scale = dict(self.paper.artifacts["artifacts"][name]), self.runs.scale.name
         where = f"papers/{self.paper.name}/artifacts.yaml: {name}"
         self._shown: dict[str, int] = {}
         used_runs: dict[str, Run] = {}
@@ -64,9 +68,9 @@ class ArtifactResolver:
             "data": ", ".join(data),
             **body,
         }
-        named = {run.id: short(run) for run in used_runs.values()}
+        named = {run.id: run.name for run in used_runs.values()}
         for analysis in used_analyses.values():
-            named |= {run.id: short(run) for run in analysis.runs}
+            named |= {run.id: run.name for run in analysis.runs}
             named.update({end["run"]: end["name"] for end in analysis.recipe.get("runs", [])})
         spec["names"] = {id: name.replace("_", " ") for id, name in named.items()}
         of_analyses = {run.id: run for analysis in used_analyses.values() for run in analysis.runs}

@@ -6,24 +6,26 @@ be judged from and is "not run".
 
 import csv
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from workflow_scripts.evidence.quantities import QUANTITIES
+from workflow_scripts.evidence.shown_claims import TESTED
 from workflow_scripts.planning.analyses import AnalysisResolver
-from workflow_scripts.planning.analysis import Analysis, short
-from workflow_scripts.planning.artifacts import UNKNOWN
+from workflow_scripts.planning.analysis import Analysis
+from workflow_scripts.planning.artifacts import UNKNOWN, Artifact
 from workflow_scripts.planning.declarations import PaperDeclaration
 from workflow_scripts.planning.kinds import KINDS, OF_TRIALS
 from workflow_scripts.planning.paths import Paths
-from workflow_scripts.planning.runs import Run, RunResolver
+from workflow_scripts.planning.run import Run
+from workflow_scripts.planning.runs import RunResolver
 
 OPERANDS = ("of", "minus", "to", "beyond", "along")
 REFERENCES = ("runs", "curve", "similarity", *OF_TRIALS)  # keys of an operand that name a run or an analysis
 
 
-@dataclass
+@dataclass(frozen=True)
 class Claim:
     """A sentence of a paper, made testable.
 
@@ -43,9 +45,28 @@ class Claim:
     def id(self) -> str:
         return self.spec["id"]
 
+    def shown(self, runs: set[str], analyses: set[str]) -> dict:
+        """The claim as an artifact shows it that has the tables of these.
+
+        It has its judgement where they are all that it takes; else `elsewhere` stands in place of a verdict.
+        """
+        enough = {run.id for run in self.runs} <= runs and {analysis.id for analysis in self.analyses} <= analyses
+        elsewhere = "" if enough else "judged with other tables"
+        if self.spec["needs"] > 1:
+            elsewhere = TESTED
+        shown = {key: self.spec[key] for key in ("id", "says", "section", "needs")}
+        return {**shown, "rule": self.rule, "elsewhere": elsewhere, "judge": None if elsewhere else self.spec["judge"]}
+
+
+def with_claims(artifact: Artifact, claims: Iterable[Claim], evidence: bool) -> Artifact:
+    """An artifact with the claims that bear on it, and whether what is made at this scale is evidence."""
+    tables = {run.id for run in artifact.runs}, {analysis.id for analysis in artifact.analyses}
+    of = [claim.shown(*tables) for claim in claims if artifact.id in claim.spec["shown_in"]]
+    return replace(artifact, spec=artifact.spec | {"claims": of, "evidence": evidence}) if of else artifact
+
 
 class ClaimResolver:
-    """Resolves the claims of one paper; problems are collected, so that all are told together."""
+    """Resolves the claims of one paper; problems are collected, so that all are reported together."""
 
     def __init__(self, paper: PaperDeclaration, runs: RunResolver, analyses: AnalysisResolver, paths: Paths):
         self.paper, self.runs, self.analyses, self.paths = paper, runs, analyses, paths
@@ -76,7 +97,7 @@ class ClaimResolver:
             "shown_in": [f"{self.paper.name}_{artifact}" for artifact in declared["shown_in"]],
             "needs": declared.get("needs", 1),
             "data": ", ".join(sorted({run.recipe["data"] for run in of})),
-            "names": {run.id: short(run).replace("_", " ") for run in of},
+            "names": {run.id: run.name.replace("_", " ") for run in of},
             "judge": judge,
             "paper_judge": paper,
         }

@@ -51,7 +51,7 @@ def read(config: dict, root: Path) -> Declarations:
 
     Raises
     ------
-    InputError : with every problem that the schemas find, told together.
+    InputError : with every problem that the schemas find, reported together.
     """
     root = Path(root)
     config = complete(config, root)

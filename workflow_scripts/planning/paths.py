@@ -1,4 +1,4 @@
-"""Where every result lies. The identity of a run or an analysis is in its path, so another recipe is another file."""
+"""Where every result is. The identity of a run or an analysis is in its path, so another recipe is another file."""
 
 from dataclasses import dataclass
 from pathlib import Path

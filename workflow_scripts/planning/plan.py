@@ -1,22 +1,23 @@
 """The plan: every run, analysis and artifact that the configuration asks for, each once."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from workflow_scripts.base.errors import InputError
-from workflow_scripts.datasets.images.pictures import SPLITS, info_of_pictures, is_picture_folder
-from workflow_scripts.datasets.registry import INFO, TO_BE_NAMED, DatasetInfo, info_of_arrays
-from workflow_scripts.datasets.text.corpora import source_files
-from workflow_scripts.datasets.text.settings import TEXT, TextInfo, is_checkpoint_folder, is_text_folder, own_text
+from workflow_scripts.datasets.registry import TO_BE_NAMED
+from workflow_scripts.datasets.text.settings import is_checkpoint_folder
 from workflow_scripts.planning import declarations
 from workflow_scripts.planning.analyses import AnalysisResolver
 from workflow_scripts.planning.analysis import Analysis
 from workflow_scripts.planning.artifacts import Artifact, ArtifactResolver
-from workflow_scripts.planning.claims import Claim, ClaimResolver
+from workflow_scripts.planning.claims import Claim, ClaimResolver, with_claims
+from workflow_scripts.planning.data_sources import own_data
+from workflow_scripts.planning.declarations import PaperDeclaration
 from workflow_scripts.planning.kinds import KINDS
 from workflow_scripts.planning.paths import Paths
-from workflow_scripts.planning.runs import Run, RunResolver
+from workflow_scripts.planning.run import Run, shared
+from workflow_scripts.planning.runs import RunResolver
 from workflow_scripts.planning.scaling import Scale
 
 
@@ -58,63 +59,12 @@ class Plan:
         return [ids[start : start + size] for ids in alike.values() for start in range(0, len(ids), size)]
 
 
-def own_data(sources: dict[str, str]) -> tuple[dict[str, DatasetInfo | TextInfo], list[str]]:
-    """Facts of the data sets that config.yaml's data.sources adds under new names, and what is wrong with them.
-
-    A folder that serves as a known data set must be of its shape, since everything is planned with it; it may still be
-    on another machine, where jobs run.
-    """
-    added, problems = {}, []
-    for name, folder in sources.items():
-        place = Path(folder)
-        try:
-            if name in TEXT or is_text_folder(place):
-                info = TEXT.get(name) or own_text(place, name)
-                if place.exists():  # it may be on another machine, where jobs run
-                    source_files(info, place)
-                added[name] = info
-            elif is_checkpoint_folder(place):
-                continue  # it gives its word pieces and weights to what names it
-            elif name not in INFO:
-                info_of = info_of_pictures if is_picture_folder(place) else info_of_arrays
-                added[name] = info_of(place, name)
-            elif (problem := not_pictures(INFO[name], place)) or (
-                (place / "x_train.npy").exists() and (problem := other_shape(INFO[name], folder))
-            ):
-                problems.append(f"config.yaml: data.sources.{name}: {problem}")
-        except InputError as error:
-            problems.append(f"config.yaml: data.sources.{name}: {error}")
-    return added, problems
-
-
-def not_pictures(known: DatasetInfo, folder: Path) -> str | None:
-    """Say what a folder lacks that is named as a data set of pictures; None of one that is on another machine alone."""
-    missing = [split for split in SPLITS.values() if not (folder / split).is_dir()]
-    if known.form != "pictures" or not folder.exists() or not missing:
-        return None
-    roots = [place.parent for place in folder.glob("*/*/train") if (place.parent / "val").is_dir()]
-    hint = f"name {roots[0]}" if roots else "name the folder that holds both"
-    return f"{folder} has no {' and no '.join(f'{split}/<class>' for split in missing)}; {hint}"
-
-
-def other_shape(known: DatasetInfo, folder: str) -> str | None:
-    """Say how the arrays of a folder differ from the data set that they are named as, or None where they do not."""
-    found = info_of_arrays(folder, known.name)
-    shapes = [
-        f"{info.train:,} + {info.test:,} images of {info.image_size} × {info.image_size} × {info.channels}"
-        for info in (found, known)
-    ]
-    if shapes[0] == shapes[1]:
-        return None
-    return f"{folder} holds {shapes[0]}, but {known.name} has {shapes[1]}; give this data a name of its own"
-
-
 def make_plan(config: dict, root: Path) -> Plan:
     """Read, check and resolve everything.
 
     Raises
     ------
-    InputError : with all problems of the declarations told together.
+    InputError : with all problems of the declarations reported together.
     """
     declared = declarations.read(config, root)
     config = declared.config
@@ -123,37 +73,53 @@ def make_plan(config: dict, root: Path) -> Plan:
     folders = frozenset(name for name, folder in sources.items() if is_checkpoint_folder(Path(folder)))
     scale = Scale(config["scale"], declared.scale, data_sets, folders)
     problems += scale.problems(declared.papers)
+    problems += [
+        f"config.yaml: training.gpus names the data set {name!r}, which is neither built in nor named in data.sources"
+        for name in config["training"]["gpus"]
+        if scale.info(name) is None
+    ]
     archive = Path(os.path.relpath(root / "archive" / config["scale"]))
     paths = Paths(Path(config["results"]), Path(config["data"]["folder"]), archive, config.get("source") == "archive")
-    runs: dict[str, Run] = {}
-    analyses: dict[str, Analysis] = {}
-    artifacts: dict[str, Artifact] = {}
-    claims: dict[str, Claim] = {}
-    for paper in declared.papers:
-        run_resolver = RunResolver(paper, scale)
-        analysis_resolver = AnalysisResolver(paper, scale, run_resolver, KINDS)
-        artifact_resolver = ArtifactResolver(paper, run_resolver, analysis_resolver, paths)
-        for name in paper.artifacts["artifacts"]:
-            artifact = artifact_resolver.resolve(name, config["scale"])
-            artifacts[artifact.id] = artifact
-        claim_resolver = ClaimResolver(paper, run_resolver, analysis_resolver, paths)
-        claims |= {claim.id: claim for claim in claim_resolver.resolve_all()}
-        for analysis in analysis_resolver.resolve_all():
-            analyses.setdefault(analysis.id, analysis)
-        for name in run_resolver.names:  # last, when all has said which checkpoints it needs
-            for run in run_resolver.resolve(name):
-                _add_run(runs, run)
-        for resolver in (run_resolver, analysis_resolver, artifact_resolver, claim_resolver):
-            problems += resolver.problems
+    found = [resolve(paper, scale, paths) for paper in declared.papers]
+    problems += [problem for paper in found for problem in paper.problems]
     if problems:
         raise InputError.together("The declarations cannot be used", dict.fromkeys(problems))
-    titles = {paper.name: paper.paper["title"] for paper in declared.papers}
-    return Plan(config, scale, paths, runs, analyses, artifacts, claims, titles)
+    runs = [run for paper in found for run in paper.runs]
+    analyses: dict[str, Analysis] = {}
+    for analysis in (analysis for paper in found for analysis in paper.analyses):
+        analyses.setdefault(analysis.id, analysis)
+    needed = [run.begins_with for run in runs if run.begins_with]
+    needed += [checkpoint for paper in found for analysis in paper.analyses for checkpoint in analysis.checkpoints]
+    return Plan(
+        config,
+        scale,
+        paths,
+        runs=shared(runs, needed),
+        analyses=analyses,
+        artifacts={artifact.id: artifact for paper in found for artifact in paper.artifacts},
+        claims={claim.id: claim for paper in found for claim in paper.claims},
+        titles={paper.name: paper.paper["title"] for paper in declared.papers},
+    )
 
 
-def _add_run(runs: dict[str, Run], run: Run) -> None:
-    """Papers and figures that need the same run share it: it is trained once and saves what any of them needs."""
-    shared = runs.setdefault(run.id, run)
-    if shared is not run:
-        shared.names += [name for name in run.names if name not in shared.names]
-        shared.checkpoints.update(run.checkpoints)
+@dataclass(frozen=True)
+class Resolved:
+    """What the declarations of one paper mean, and what is wrong with them."""
+
+    runs: list[Run]
+    analyses: list[Analysis]
+    artifacts: list[Artifact]
+    claims: list[Claim]
+    problems: list[str]
+
+
+def resolve(paper: PaperDeclaration, scale: Scale, paths: Paths) -> Resolved:
+    """Resolve one paper: its runs, the analyses of their checkpoints, and what is drawn and judged from both."""
+    runs = RunResolver(paper, scale)
+    analyses = AnalysisResolver(paper, scale, runs, KINDS)
+    artifacts = ArtifactResolver(paper, runs, analyses, paths)
+    claims = ClaimResolver(paper, runs, analyses, paths)
+    steps = (runs, analyses, artifacts, claims)
+    resolved = [step.resolve_all() for step in steps]
+    found = Resolved(*resolved, problems=[problem for step in steps for problem in step.problems])
+    return replace(found, artifacts=[with_claims(each, found.claims, scale.evidence) for each in found.artifacts])

@@ -4,7 +4,6 @@ Times are stated in the paper's epochs, and iteration n of the paper is the poin
 of its schedule; both keep their names and their places in the schedule at every scale.
 """
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -139,11 +138,6 @@ class Scale:
     def analysis(self, kind: str, settings: dict) -> dict:
         """The settings of an analysis with the grid resolutions of this scale."""
         return {**settings, **self.declared["analyses"].get(kind, {})}
-
-
-def steps_per_epoch(samples: int, batch_size: int) -> int:
-    """Updates in an epoch; the last batch may be smaller."""
-    return math.ceil(samples / batch_size)
 
 
 def in_epochs(schedule: dict, paper_steps_per_epoch: int) -> dict:

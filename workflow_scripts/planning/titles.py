@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from workflow_scripts.planning.analysis import Analysis
-from workflow_scripts.planning.runs import Run
+from workflow_scripts.planning.run import Run
 
 
 @dataclass(frozen=True)

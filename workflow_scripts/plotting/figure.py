@@ -46,7 +46,7 @@ def draw(spec: Panel, tables: Sources) -> tuple[Figure, pd.DataFrame]:
         _add_legends(figure, axes)
         # Fix the layout now, so that SVG and PNG need not find it again, each for itself.
         figure.draw_without_rendering()
-        figure.set_layout_engine("none")
+        figure.set_layout_engine(None)
         _write_below(figure, differences(tables))
     numbered = [shown.assign(panel=number) for number, shown in enumerate(values, 1)]
     together = pd.concat(numbered, ignore_index=True)

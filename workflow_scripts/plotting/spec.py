@@ -4,13 +4,14 @@
      "section": "2.1.1", "scale": "demo", "mark": "DEMO: no evidence", "data": "digits", "layout": {"columns": 3},
      "names": {"<fingerprint>": "mode E"},
      "runs": {"<fingerprint>": {"table": "...", "setting": "mode_E", "declared": {"data": "cifar10", ...}}},
+     "claims": [{"says": "...", "section": "2.1.1", "rule": {...}, "judge": {...}, ...}, ...], "evidence": true,
      "panels": [{"kind": "path_metric", ...}, ...]}
 
 A table has `"table": {"kind": "summary", ...}` in place of panels (see plotting/tables) and, if it shows reported
-values, `"reported"`, the path of the paper's reported.csv. `caption`, `section`, `mark` (what the picture
-says of its scale), `data`, `layout`, `names` (what to call a run that diverged) and `runs` (evidence/trained.py) may be
-left out. Panels and tables are described in schemas/panel.schema.yaml and
-docs/panels.md.
+values, `"reported"`, the path of the paper's reported.csv. These may be left out: `caption`, `section`, `mark` (what
+the picture says of its scale), `data`, `layout`, `names` (what to call a run that diverged), `runs` (see
+evidence/trained.py), and `claims` with `evidence`, whether the scale's results are evidence (evidence/shown_claims.py).
+Panels and tables are described in schemas/panel.schema.yaml and docs/panels.md.
 """
 
 import os

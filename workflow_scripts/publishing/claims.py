@@ -7,10 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from workflow_scripts.evidence.tables import VERDICTS, read_table
+from workflow_scripts.evidence.wording import expectation, number, p_value
 from workflow_scripts.planning.claims import Claim
 from workflow_scripts.planning.plan import Plan
-
-COMPARED = {"above": "at least", "increase": "above", "below": "at most", "decrease": "below", "within": "within"}
 
 
 def read(plan: Plan, verdicts: Path) -> list[dict]:
@@ -26,10 +25,10 @@ def _claim(claim: Claim, frame: pd.DataFrame | None) -> dict:
         "name": claim.id.replace("/", "-"),
         "of": claim.spec["paper"],
         **{key: claim.spec[key] for key in ("says", "section", "against", "shown_in")},
-        **_told(ours, claim.rule),
+        **_shown(ours, claim.rule),
         "data": "" if ours is None else ours["data"],
         "device": "" if ours is None else ours["device"],
-        "paper": None if papers is None else _told(papers, claim.rule),
+        "paper": None if papers is None else _shown(papers, claim.rule),
     }
 
 
@@ -39,40 +38,21 @@ def counts(claims: list[dict]) -> dict[str, int]:
     return {verdict: counted[verdict] for verdict in VERDICTS if counted[verdict]}
 
 
-def number(value: float) -> str:
-    """Three digits, and no exponent where a reader can do without."""
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    text = f"{value:.3g}"
-    if "e" in text and abs(value) >= 1:
-        text = f"{value:,.0f}"
-    return text.replace("-", "−")
-
-
 def _row(frame: pd.DataFrame | None, whose: str, id: str) -> pd.Series | None:
     return frame.loc[whose, id] if frame is not None and (whose, id) in frame.index else None
 
 
-def _told(row: pd.Series | None, rule: dict) -> dict:
+def _shown(row: pd.Series | None, rule: dict) -> dict:
     """What a row of the table of verdicts says, as text; empty where there is no number."""
-    told = dict.fromkeys(("what", "effect", "interval", "p", "n", "note"), "")
-    told |= {"rule": _expected(rule), "verdict": "not run" if row is None else row["verdict"]}
+    shown = dict.fromkeys(("what", "effect", "interval", "p", "n", "note"), "")
+    shown |= {"rule": expectation(rule), "verdict": "not run" if row is None else row["verdict"]}
     if row is not None:
-        told["note"] = row["note"]
+        shown["note"] = row["note"]
     if row is None or math.isnan(row["effect"]):
-        return told
-    told |= {"what": rule["effect"], "effect": number(row["effect"]), "n": str(row["n"])}
+        return shown
+    shown |= {"what": rule["effect"], "effect": number(row["effect"]), "n": str(row["n"])}
     if not math.isnan(row["low"]):
-        told["interval"] = f"{number(row['low'])} to {number(row['high'])}"
+        shown["interval"] = f"{number(row['low'])} to {number(row['high'])}"
     if not math.isnan(row["p_corrected"]):
-        told["p"] = "<0.001" if row["p_corrected"] < 0.001 else f"{row['p_corrected']:.3f}"
-    return told
-
-
-def _expected(rule: dict) -> str:
-    """The direction and the thresholds of a claim, in words."""
-    threshold, against = number(rule["threshold"]), number(rule["contradicted"])
-    if rule["expected"] == "within":
-        return f"within a factor of {threshold}" if rule["effect"] == "ratio" else f"within ±{threshold}"
-    told = f"{COMPARED[rule['expected']]} {threshold}"
-    return told if threshold == against else f"{told}, contradicted from {against}"
+        shown["p"] = p_value(row["p_corrected"])
+    return shown

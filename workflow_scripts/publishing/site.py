@@ -30,7 +30,7 @@ from workflow_scripts.recipes.schema import read_yaml
 
 LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)\s]*)?\)")
 MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|$])")
-ROMAN = re.compile(r"[A-Z]")
+IN_TEXT = "In-text result"  # the number of what the papers tell in their text alone
 
 
 def build(plan: Plan, root: Path, out: Path) -> str:
@@ -135,11 +135,12 @@ def _paper(name: str, plan: Plan, root: Path, judged: list[dict]) -> dict:
     numbers = Counter(page["number"] for page in pages)
     for page in pages:
         page["counts"] = claims.counts(page["claims"])
-        page["label"] = page["number"] if numbers[page["number"]] == 1 else page["title"]
+        page["label"] = page["number"] if numbers[page["number"]] == 1 and page["number"] != IN_TEXT else page["title"]
         page["links"] += [
             {"text": "the code that draws it", "target": f"../../code/{kind}.html"} for kind in page["kinds"][:1]
         ]
-    cover = next((page for page in pages if page["picture"] and not page["missing"]), None)
+    pictures = [page for page in pages if page["picture"] and page["shows_ours"]]
+    cover = next((page for page in pictures if not page["missing"]), next(iter(pictures), None))
     return {
         "name": name,
         "short": name,

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 
 LENGTH = 12  # hexadecimal digits; 48 bits: a collision among 10,000 recipes has a chance of 2e-7
 
@@ -15,7 +16,7 @@ def canonical(recipe: object) -> str:
 
 
 def _numbers(node: object) -> object:
-    if isinstance(node, dict):
+    if isinstance(node, Mapping):
         return {key: _numbers(value) for key, value in node.items()}
     if isinstance(node, list | tuple):
         return [_numbers(value) for value in node]

@@ -7,10 +7,15 @@ from typing import Any
 
 
 def updates_per_epoch(recipe: Mapping[str, Any]) -> int:
-    """Of images, as many batches as `samples_per_epoch` fill, the last of them perhaps in part; text says it itself."""
+    """Of images, as many as `samples_per_epoch` fill batches; a training on text says it itself."""
     if "updates_per_epoch" in recipe:
         return recipe["updates_per_epoch"]
-    return math.ceil(recipe["samples_per_epoch"] / recipe["batch_size"])
+    return batches(recipe["samples_per_epoch"], recipe["batch_size"])
+
+
+def batches(samples: int, batch_size: int) -> int:
+    """How many batches so many samples fill; the last may be smaller."""
+    return math.ceil(samples / batch_size)
 
 
 def in_phases(phases: list[list[int]], epoch: int) -> int:

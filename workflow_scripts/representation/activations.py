@@ -114,7 +114,7 @@ def watch(
 def _hooked(
     model: nn.Module, operations: Iterable[Operation], see: Callable[[Operation, Tensor], None]
 ) -> Iterator[None]:
-    """For one forward pass: `see` is told each call of the operations' modules, numbered, with its output."""
+    """For one forward pass: `see` is given each call of the operations' modules, numbered, with its output."""
     made: Counter[str] = Counter()
 
     def hook_of(operation: Operation) -> Callable:

@@ -33,7 +33,12 @@ def basis(x: Tensor, noise: float = 0.0, variance_kept: float = VARIANCE_KEPT) -
     x : (n, d), float64 or complex128; n images.
     noise : the sum of squared singular values that rounding may have made.
     variance_kept : in (0, 1]; 1 cuts nothing but directions of no more than `noise`, which makes plain CCA of SVCCA.
+
+    Raises
+    ------
+    InputError : x is no such tensor.
     """
+    tensor("a layer", x, "(n, d)")
     x = x - x.mean(0)
     if variance_kept == 1:
         return _whole_basis(x, noise)
@@ -57,7 +62,16 @@ def _whole_basis(x: Tensor, noise: float) -> Tensor:
 
 
 def correlations(basis_a: Tensor, basis_b: Tensor) -> Tensor:
-    """The min(k_a, k_b) canonical correlations, falling, between the spaces of two bases (n, k_a) and (n, k_b)."""
+    """The min(k_a, k_b) canonical correlations, falling, between the spaces of two bases (n, k_a) and (n, k_b).
+
+    Raises
+    ------
+    InputError : one is no such tensor, or they are of different numbers of images.
+    """
+    for basis_of in (basis_a, basis_b):
+        tensor("a basis", basis_of, "(n, k)")
+    if len(basis_a) != len(basis_b):
+        raise InputError(f"the bases are of {len(basis_a)} and {len(basis_b)} images; record both for the same ones")
     dtype = torch.promote_types(basis_a.dtype, basis_b.dtype)
     return torch.linalg.svdvals(basis_a.to(dtype).mH @ basis_b.to(dtype)).clamp(max=1)
 

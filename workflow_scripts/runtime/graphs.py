@@ -96,10 +96,16 @@ def captured(compute: Callable[..., tuple[Tensor, ...]], module: nn.Module, inpu
         for _ in range(WARM_UP):
             compute(*inputs)
     torch.cuda.current_stream().wait_stream(beside)
-    graph = torch.cuda.CUDAGraph()
+    graph, current = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
     try:
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        # A capture that fails leaves its own stream as the current one; the outer context goes back all the same.
+        with torch.cuda.stream(current), torch.cuda.graph(graph, capture_error_mode="thread_local"):
             results = compute(*inputs)
+    except RuntimeError:
+        # The state of the random numbers still takes itself for captured (torch before 2.14), and refuses the next
+        # dropout: "Offset increment outside graph capture encountered unexpectedly". A new state takes its place.
+        random.graphsafe_set_state(torch.Generator(device))
+        raise
     finally:
         for buffer, earlier in zip(module.buffers(), buffers, strict=True):
             buffer.copy_(earlier)

@@ -5,7 +5,11 @@ that imports everything (`started`). A job's launcher hands it the stage's comma
 (`run`), and it forks a child that becomes the stage: a process of its own, with the outputs, the log and the exit
 status that it would have had anyway. A child ends when its launcher does, and all of this when the workflow does.
 
+Imported are packages, and of this library what makes pages of notebooks: what computes and draws is read by each job
+as it starts, since its provenance names the commit that is checked out then.
+
 Nothing depends on it: without such a process (on a cluster, or in a stage that is run alone) a stage starts afresh.
+Launchers that come before it is ready wait, as two starts of torch beside the first would take longer.
 """
 
 import atexit
@@ -29,25 +33,32 @@ from subprocess import DEVNULL, Popen
 from typing import NoReturn
 
 VARIABLE = "CLOSER_LOOK_WARM"  # the socket's path, for the launchers of the workflow's jobs
-PACKAGES = (
-    "torch", "safetensors.torch", "pandas", "pyarrow.parquet", "scipy.stats", "sklearn.manifold", "tqdm",
-    "matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg", "seaborn", "papermill",
-    "nbclient", "nbconvert.exporters.html", "IPython", "zmq", "jupyter_client",
+PAGE = "workflow_scripts.runtime.page"
+DRAWING = (
+    "pandas", "pandas.io.formats.style", "pyarrow.parquet", "scipy.stats", "matplotlib.figure",
+    "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg", "seaborn", "papermill", "nbclient",
+    "ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.debugger", "jupyter_client", "black", PAGE,
 )  # fmt: skip
-# Libraries read it as they are loaded; torch is told by each stage.
+# An optimizer imports torch._dynamo as it is made, which takes as long as torch itself.
+COMPUTING = ("torch", "torch._dynamo", "safetensors.torch", "sklearn.manifold", "tqdm")
+LANGUAGE = ("sacrebleu", "sacremoses", "tokenizers")
+# Libraries read it as they are loaded; torch is given it by each stage.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1")
 SIZE = struct.Struct("!I")
+TAKEN = b"+"  # a request that was read
 SECONDS = 10.0  # that either side waits for the other's part of a request
 
 
 @contextlib.contextmanager
-def started(packages: tuple[str, ...] = PACKAGES) -> Iterator[Path]:
+def started(packages: tuple[str, ...] = (*COMPUTING, *DRAWING)) -> Iterator[Path]:
     """A warm process, known to every launcher that this process starts; it ends with this process, whatever ends it."""
     with tempfile.TemporaryDirectory(prefix="closer-look-") as folder:
-        place = Path(folder) / "warm"
+        place, root = Path(folder) / "warm", str(Path(__file__).parents[2])
         reading, writing = os.pipe()  # only this process holds the end for writing, so its death can be read
         command = [sys.executable, "-m", __name__, "serve", str(place), str(reading), *packages]
-        process = Popen(command, stdin=DEVNULL, stdout=DEVNULL, pass_fds=[reading], env={**os.environ, **ONE_THREAD})
+        path = os.pathsep.join([root, *_python_path(os.environ)])
+        environment = {**os.environ, **ONE_THREAD, "PYTHONPATH": path, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+        process = Popen(command, stdin=DEVNULL, stdout=DEVNULL, pass_fds=[reading], env=environment)
         os.close(reading)
         os.environ[VARIABLE] = str(place)
         try:
@@ -70,8 +81,13 @@ def run(module: str, arguments: list[str]) -> int | None:
             return None
         asked = {"module": module, "arguments": arguments, "folder": str(Path.cwd()), "group": os.getpgrp()}
         request = json.dumps({**asked, "environment": dict(os.environ), "mask": _umask()}).encode()
-        socket.send_fds(line, [SIZE.pack(len(request))], [0, 1, 2])
-        line.sendall(request)
+        try:
+            socket.send_fds(line, [SIZE.pack(len(request))], [0, 1, 2])
+            line.sendall(request)
+            if line.recv(1) != TAKEN:  # once it has imported everything
+                return None
+        except OSError:
+            return None
         answer = line.recv(SIZE.size)  # when it has ended
     return struct.unpack("!i", answer)[0] if len(answer) == SIZE.size else -signal.SIGKILL
 
@@ -93,11 +109,16 @@ def _umask() -> int:
     return mask
 
 
-def serve(place: str, lifeline: int) -> tuple[dict, list[int], socket.socket]:
-    """Fork a child for each request until `lifeline` closes; returns in the children alone, with what each is asked."""
+def listening(place: str) -> socket.socket:
+    """A socket at which launchers may already wait."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(place)
     listener.listen(128)
+    return listener
+
+
+def serve(listener: socket.socket, lifeline: int) -> tuple[dict, list[int], socket.socket]:
+    """Fork a child for each request until `lifeline` closes; returns in the children alone, with what each is asked."""
     ended, noted = os.pipe()
     os.set_blocking(noted, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -141,6 +162,7 @@ def _accept(listener: socket.socket) -> tuple[dict, list[int], socket.socket] | 
                 raise ConnectionError
             left -= len(parts[-1])
         line.settimeout(None)
+        line.sendall(TAKEN)
         return json.loads(b"".join(parts)), files, line
     except (OSError, struct.error, ValueError):
         for file in files:
@@ -217,13 +239,14 @@ def main() -> None:
     if sys.argv[1] == "run":
         become_module(sys.argv[2], sys.argv[3:])
     place, lifeline, *packages = sys.argv[2:]
+    listener = listening(place)
     for package in packages:
-        try:
+        with contextlib.suppress(ImportError):  # a stage that needs it will say so itself
             importlib.import_module(package)
-        except Exception:  # a stage that needs it will say so itself
-            traceback.print_exc()
+    if PAGE in sys.modules:
+        sys.modules[PAGE].rehearse()
     gc.freeze()  # what is imported stays: no collection of a child goes through it
-    become(*serve(place, int(lifeline)))
+    become(*serve(listener, int(lifeline)))
 
 
 if __name__ == "__main__":

@@ -39,6 +39,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="artifact-") as place:
         (Path(place) / "spec.json").write_text(json.dumps(spec, indent=1, ensure_ascii=False), encoding="utf-8")
         execute(arguments.template, {"spec": "spec.json", "root": str(arguments.root.resolve())}, Path(place))
+        from workflow_scripts.runtime.page import as_page  # costs as much as what is before: nothing where that fails
+
         page = as_page(Path(place) / "notebook.ipynb", f"{spec['number']}: {spec['title']}")
         (Path(place) / "notebook.html").write_text(page, encoding="utf-8")
         if missing := [name for name in expected if not (Path(place) / name).exists()]:
@@ -83,18 +85,6 @@ def execute(template: Path, parameters: dict[str, str], place: Path) -> None:
         raise InputError(f"{sentence}; its traceback is above") from None
     except DeadKernelError:
         raise InputError(f"{template} lost its Python process: it was killed, most likely for want of memory") from None
-
-
-def as_page(notebook: Path, title: str) -> str:
-    """An executed notebook as one self-contained HTML page."""
-    import nbformat
-    from nbconvert.exporters.html import HTMLExporter
-
-    page = PACKAGE.parent / "notebooks" / "page"
-    exporter = HTMLExporter(template_name=page.name, extra_template_basedirs=[str(page.parent)])
-    node = nbformat.read(notebook, as_version=4)
-    node.metadata["title"] = title
-    return exporter.from_notebook_node(node)[0]
 
 
 if __name__ == "__main__":

@@ -25,6 +25,8 @@ from workflow_scripts.landscape.tidy import path_table
 from workflow_scripts.models import checkpoints
 from workflow_scripts.recipes.canonical import fingerprint
 from workflow_scripts.recipes.identity import curve_training
+from workflow_scripts.recipes.labels import Label
+from workflow_scripts.recipes.steps import updates_per_epoch
 from workflow_scripts.runtime.log import EpochLog
 from workflow_scripts.runtime.store import Store, digest
 from workflow_scripts.stages.shared.workbench import Workbench, describe, weights
@@ -117,14 +119,14 @@ def status_of(recipe: dict, state: CurveState) -> dict | None:
     """The table's status: a curve whose own training diverged says at which epoch."""
     if not state.diverged:
         return None
-    step = state.epoch * -(-recipe["samples_per_epoch"] // recipe["batch_size"])
+    step = state.epoch * updates_per_epoch(recipe)
     reason = "the loss on the curve became non-finite"
     return {"state": "diverged", "run": fingerprint(recipe), "step": step, "epoch": state.epoch, "reason": reason}
 
 
 def write_outputs(out: Path, table: pd.DataFrame, saved: dict, status: dict | None, provenance: dict) -> None:
     """Write curve.parquet and bends.safetensors."""
-    checkpoints.write(out / "bends.safetensors", {f"epoch-{epoch}": bends for epoch, bends in saved.items()})
+    checkpoints.write(out / "bends.safetensors", {str(Label("epoch", epoch)): bends for epoch, bends in saved.items()})
     write_table(out / "curve.parquet", table, "path", status, provenance)
 
 

@@ -15,6 +15,7 @@ from workflow_scripts.evidence.tables import write_table
 from workflow_scripts.landscape.flat import FlatModel
 from workflow_scripts.landscape.planes import Plane, evaluate_plane
 from workflow_scripts.landscape.tidy import tidy
+from workflow_scripts.recipes.labels import Label
 from workflow_scripts.stages.shared.workbench import Workbench, describe, middle_bend, weights
 
 EXAMPLE = {"side": 21, "margin": 0.2, "images": None}
@@ -65,20 +66,17 @@ def projected(plane: Plane, flat: FlatModel, names: list[str], iterates: dict[in
 
 def epochs_below(folder: Path) -> dict[int, Path]:
     """The checkpoints epoch-<n>.safetensors of a folder, by n."""
-    found = {epoch_of(path.stem): path for path in folder.glob("epoch-*.safetensors")}
+    labels = {path: Label.found(path.stem) for path in folder.glob("*.safetensors")}
+    found = {label.number: path for path, label in labels.items() if label is not None and label.kind == "epoch"}
     if not found:
         raise InputError(f"{folder} holds no checkpoints epoch-<n>.safetensors; give the folder of a run's checkpoints")
     return dict(sorted(found.items()))
 
 
-def epoch_of(label: str) -> int:
-    """n of "epoch-n"."""
-    return int(label.removeprefix("epoch-"))
-
-
 def label_of(checkpoint: Path) -> str:
     """ "w70" for epoch-70.safetensors, otherwise the file's name."""
-    return "w" + checkpoint.stem.removeprefix("epoch-") if checkpoint.stem.startswith("epoch-") else checkpoint.stem
+    label = Label.found(checkpoint.stem)
+    return f"w{label.number}" if label is not None and label.kind == "epoch" else checkpoint.stem
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 The output is range_test.parquet, a row for each update until the sweep's end or the loss' explosion.
 """
 
+from pathlib import Path
+
 import pandas as pd
 from torch import Tensor, nn
 
@@ -31,12 +33,16 @@ EXAMPLE = {
 
 
 def main() -> None:
-    given = parser("range_test", __doc__, EXAMPLE).parse_args()
+    arguments = parser("range_test", __doc__, EXAMPLE)
+    arguments.add_argument(
+        "--pretrained", type=Path, help="checkpoint that `pretrained` of the recipe names, a file or a folder"
+    )
+    given = arguments.parse_args()
     recipe = read_json(given.recipe, ("model", "optimizer", "schedule", "window", "seed"))
     if "task" not in recipe:  # of images; on text a task says what else it needs
         recipe = read_json(given.recipe, tuple(EXAMPLE))
     bench = Workbench.of(given, recipe)
-    task = task_of({"image_sides": None, **recipe}, bench.data)
+    task = task_of({"image_sides": None, **recipe}, bench.data, given.pretrained)
     model = task.model()
 
     def loss_of(network: nn.Module, update: Update) -> Tensor:

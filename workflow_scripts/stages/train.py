@@ -8,10 +8,12 @@ import argparse
 import json
 from pathlib import Path
 
-from workflow_scripts.base.arguments import add_resuming, add_running, read_json, results_folder
+from workflow_scripts.base.arguments import add_resuming, add_running, results_folder
 from workflow_scripts.base.stage import command_line, run_stage
+from workflow_scripts.recipes.job import Job
+from workflow_scripts.recipes.needs import needed_folder
 from workflow_scripts.runtime.processes import joined
-from workflow_scripts.training.job import Job, Trainer
+from workflow_scripts.training.job import Trainer
 from workflow_scripts.training.settings import Settings
 
 EXAMPLE = {
@@ -35,24 +37,6 @@ EXAMPLE = {
     "checkpoints": {"epoch-200": 100000},
 }
 
-# What a recipe of a training on text has at least; its task needs more.
-ON_TEXT = ("task", "data", "model", "optimizer", "schedule", "updates_per_epoch", "epochs", "evaluate_every", "seed")
-ON_TEXT += ("freeze", "distillation", "fallback")
-
-
-def read_job(text: str) -> Job:
-    """A job from its canonical JSON, or from a file that holds it.
-
-    Raises
-    ------
-    InputError : it is no JSON mapping, lacks a key that `EXAMPLE` has, or trains for no epochs or on no images.
-    """
-    document = read_json(text, tuple(EXAMPLE))
-    recipe = document["recipe"]
-    is_text = isinstance(recipe, dict) and "updates_per_epoch" in recipe
-    needed = ON_TEXT if is_text else tuple(EXAMPLE["recipe"])
-    return Job(read_json(json.dumps(recipe), needed), document["checkpoints"])
-
 
 def settings(given: argparse.Namespace, output: Path) -> Settings:
     """How to train, from the arguments that `add_running` and `add_resuming` made."""
@@ -63,9 +47,8 @@ def settings(given: argparse.Namespace, output: Path) -> Settings:
 def others_in_group(job: Job, groups: Path) -> list[Job]:
     """The other jobs of the group that holds this one, by the file that the workflow writes as it starts."""
     for group in json.loads(groups.read_text()) if groups.exists() else []:
-        jobs = [Job(other["recipe"], other["checkpoints"]) for other in group]
-        if job in jobs:
-            return [other for other in jobs if other != job]
+        if job.document in group:
+            return [Job.read(other) for other in group if other != job.document]
     return []
 
 
@@ -74,16 +57,23 @@ def main() -> None:
     parser.add_argument("--job", required=True, help="JSON {recipe, checkpoints}, or a .json file that holds it")
     parser.add_argument("--out", type=Path, required=True, help="folder for the outputs")
     parser.add_argument("--teacher", type=Path, help="checkpoint of the teacher, if it is not in runs/ of the results")
+    parser.add_argument(
+        "--pretrained",
+        type=Path,
+        help="checkpoint that the recipe's `pretrained` names: a BERT "
+        "folder, or the file of a run, if that is not in runs/ of the results",
+    )
     add_running(parser)
     add_resuming(parser)
     given = parser.parse_args()
-    job, results = read_job(given.job), results_folder(given, given.out)
+    job, results = Job.parse(given.job), results_folder(given, given.out)
+    folders = {needed_folder(job.recipe): given.pretrained}
     with joined(given.device) as processes:
         trainer = Trainer(settings(given, given.out), processes)
-        trainer.finish(job, given.teacher or job.source(results / "runs"), given.out)
+        trainer.finish(job, given.teacher or given.pretrained or job.source(results / "runs"), given.out)
     if trainer.has_trained and processes.alone:
         groups = results / "run_groups" / f"{given.scale}.json"
-        trainer.finish_others(others_in_group(job, groups), results / "runs")
+        trainer.finish_others(others_in_group(job, groups), results / "runs", folders)
 
 
 if __name__ == "__main__":

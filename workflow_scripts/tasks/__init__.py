@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workflow_scripts.base.errors import InputError
+from workflow_scripts.recipes.recipe import TextRecipe, keys, kind_of
 
 if TYPE_CHECKING:
     from workflow_scripts.tasks.base import Task
 
 # By name: the module in this package whose function `task(recipe, data, source)` makes the task.
-TASKS = {name: name for name in ("classification", "distillation", "translation", "masked_lm")}
+TASKS = {name: name for name in ("classification", "distillation", "translation", "masked_lm", "question_answering")}
 
 
 def name_of(recipe: Mapping[str, Any]) -> str:
@@ -39,6 +40,7 @@ def task_of(recipe: Mapping[str, Any], data: Any, source: Path | None = None) ->
     if name not in TASKS:
         raise InputError(f"there is no task {name!r}; choose one of {', '.join(TASKS)}")
     module = importlib.import_module(f"{__name__}.{TASKS[name]}")
-    if missing := [key for key in getattr(module, "NEEDED", ()) if key not in recipe]:
+    of_task = [key for key in keys(kind_of(name)) if key not in keys(TextRecipe)]
+    if missing := [key for key in of_task if key not in recipe]:
         raise InputError(f"a recipe of the task {name} needs {' and '.join(missing)} too")
     return module.task(recipe, data, source)

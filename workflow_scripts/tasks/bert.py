@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from workflow_scripts import models
+from workflow_scripts.base.checks import whole_number
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.sampling import generator
 from workflow_scripts.datasets.text.documents import DocumentText
@@ -18,6 +19,8 @@ from workflow_scripts.models.language.bert import Bert
 from workflow_scripts.models.language.bert_folder import of_run, read_bert
 from workflow_scripts.models.language.memory import at_once
 from workflow_scripts.runtime.processes import Processes
+
+EVALUATED = 64  # sequences that are evaluated at once, where so many fit
 
 
 class BertTask:
@@ -45,6 +48,8 @@ class BertTask:
     ):
         self.recipe, self.data, self.device, self.source, self.kind = recipe, data, data.device, source, kind
         self.steps = recipe["updates_per_epoch"]
+        for key in ("batch_size", "updates_per_epoch"):
+            whole_number(key, recipe[key])
         with torch.device("meta"):
             network = self._built()
         if max(lengths) > network.longest:
@@ -79,11 +84,7 @@ class BertTask:
         InputError : there is none, or it is of another size or of other word pieces.
         """
         if self.source is None:
-            name = self.recipe["pretrained"].get("folder", "a run's checkpoint")
-            raise InputError(
-                f"the training begins with {name}, but it is not known where that is; name the folder in config.yaml "
-                f"under data.sources.{name}, or give --pretrained"
-            )
+            raise InputError("the training begins with a checkpoint, but it is not known where that is; give its path")
         if not self.source.is_dir():
             of_run(self.source).into(network)
             return

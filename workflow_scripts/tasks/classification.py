@@ -2,7 +2,6 @@
 
 import contextlib
 import itertools
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.opened import TrainingData
 from workflow_scripts.datasets.sampling import Share, generator
 from workflow_scripts.models.vision.initialise import initialise
-from workflow_scripts.recipes.steps import in_phases
+from workflow_scripts.recipes.steps import in_phases, updates_per_epoch
 from workflow_scripts.runtime.device import autocast
 from workflow_scripts.runtime.kernels import small_batches
 from workflow_scripts.runtime.processes import Processes
@@ -42,7 +41,7 @@ class Classification:
 
     def __init__(self, recipe: Mapping[str, Any], data: TrainingData):
         self.recipe, self.data, self.device = recipe, data, data.device
-        self.steps = math.ceil(recipe["samples_per_epoch"] / recipe["batch_size"])
+        self.steps = updates_per_epoch(recipe)
 
     def model(self) -> nn.Module:
         """A fresh network, channels-last."""

@@ -15,13 +15,14 @@ from torch import Tensor, nn
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.sampling import generator
 from workflow_scripts.models.parts import part
+from workflow_scripts.recipes.labels import Label
 from workflow_scripts.recipes.schedules import rates
 from workflow_scripts.runtime.graphs import Replayed
 from workflow_scripts.runtime.processes import Processes
 from workflow_scripts.tasks.base import Batch, Loss, Reading, Task, Update
 from workflow_scripts.training import optimizers
 from workflow_scripts.training.history import History
-from workflow_scripts.training.kept import Kept, is_kept
+from workflow_scripts.training.kept import Kept
 from workflow_scripts.training.progress import Progress, Within
 
 ALONE = Processes()
@@ -62,8 +63,8 @@ def train(
 
     Parameters
     ----------
-    checkpoints : label → update, of what is to be saved; a label of training/kept.py is saved at the end.
-    observer : is given each checkpoint once its epoch is known to be finite, and told of epochs; in every process.
+    checkpoints : label → update, of what is to be saved; what training/kept.py follows is saved at the end.
+    observer : is given each checkpoint once its epoch is known to be finite, and notified of epochs; in every process.
     processes : those that train this run.
 
     Raises
@@ -75,7 +76,7 @@ def train(
     task.check(processes)
     labels_at: dict[int, list[str]] = {}
     for label, step in checkpoints.items():
-        if not is_kept(label):
+        if Label.parse(label).is_of_update:
             labels_at.setdefault(step, []).append(label)
     rate = rates(recipe["schedule"], task.steps, recipe["epochs"] * task.steps).tolist()
     loop = _Loop(recipe, task, rate, labels_at, observer, processes)

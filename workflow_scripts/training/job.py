@@ -5,7 +5,7 @@ Neither torch nor pandas is imported until there is something to train: a finish
 
 import contextlib
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import link_or_copy, whole_directory, whole_file, write_text
 from workflow_scripts.datasets.description import digests
-from workflow_scripts.recipes.canonical import canonical, fingerprint
-from workflow_scripts.recipes.merge import merge
-from workflow_scripts.recipes.needs import needed_checkpoint
+from workflow_scripts.recipes.canonical import canonical
+from workflow_scripts.recipes.job import NO_FOLDERS, Job
+from workflow_scripts.recipes.labels import Label
+from workflow_scripts.recipes.needs import needed_folder
+from workflow_scripts.recipes.recipe import with_fallback
 from workflow_scripts.recipes.steps import updates_per_epoch
 from workflow_scripts.runtime.log import say
 from workflow_scripts.runtime.processes import Processes
-from workflow_scripts.runtime.store import Store
+from workflow_scripts.runtime.store import Store, digest
 from workflow_scripts.training.settings import Settings
 from workflow_scripts.training.snapshot import Facts, Snapshot
 
@@ -27,27 +29,6 @@ if TYPE_CHECKING:
     from workflow_scripts.training.history import History
 
 ALONE = Processes()
-KEPT = ("best", "average-")  # labels of training/kept.py, which no update is the state of
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a training job is given.
-
-    recipe : the frozen description of the run. checkpoints : label → update of what to save.
-    """
-
-    recipe: dict
-    checkpoints: dict[str, int]
-
-    @property
-    def id(self) -> str:
-        return fingerprint(self.recipe)
-
-    def source(self, runs: Path) -> Path | None:
-        """The checkpoint of another run that this one begins with, below a folder of finished runs."""
-        needed = needed_checkpoint(self.recipe)
-        return needed and runs / needed["run"] / "checkpoints" / f"{needed['at']}.safetensors"
 
 
 class Trainer:
@@ -60,14 +41,16 @@ class Trainer:
         self.settings, self.processes = settings, processes
         self.has_trained = False
 
-    def finish_others(self, jobs: list[Job], runs: Path) -> None:
+    def finish_others(
+        self, jobs: list[Job], runs: Path, folders: Mapping[str | None, Path | None] = NO_FOLDERS
+    ) -> None:
         """Train those of a group that no process has begun: small runs share a start of torch and a copy of the data.
 
         What is wrong with one of them is reported by its own job, which will come upon it too.
         """
         for job in jobs:
             with contextlib.suppress(InputError, BlockingIOError):
-                self.finish(job, job.source(runs), wait=False)
+                self.finish(job, job.source(runs, folders), wait=False)
 
     def finish(self, job: Job, source: Path | None = None, out: Path | None = None, wait: bool = True) -> Store:
         """Train a job to its end in the store, unless that has been done.
@@ -83,7 +66,8 @@ class Trainer:
         ------
         BlockingIOError : another process works on it, and `wait` is false.
         """
-        store = Store(self.settings.store, job.id, {"recipe": job.recipe, "data": digests(self.settings.data)})
+        identity = {"recipe": job.recipe, "data": digests(self.settings.data), **pretrained_by(job, source)}
+        store = Store(self.settings.store, job.id, identity)
         with store.locked(wait) if self.processes.is_main else contextlib.nullcontext():
             if self.processes.broadcast(self.processes.is_main and _is_to_be_trained(store, job)):
                 self._train(store, job, source)
@@ -110,7 +94,7 @@ class Trainer:
             self._say(f"{job.id}: a checkpoint that was not saved before is asked for; training anew")
             snapshot = Snapshot()
         while True:
-            recipe = merge(job.recipe, job.recipe["fallback"]) if snapshot.facts.attempts else job.recipe
+            recipe = with_fallback(job.recipe) if snapshot.facts.attempts else job.recipe
             attempt = Attempt(store, job.id, recipe, job.checkpoints, snapshot, self.settings, self.processes)
             facts = attempt.run(self.data, source)
             if facts.diverged is None or job.recipe["fallback"] is None or facts.attempts:
@@ -144,7 +128,7 @@ class Trainer:
             device=device_name(choose_device(self.settings.device), self.processes.count),
             seeds=[job.recipe["seed"]],
             fingerprints=[job.id],
-            recipe=job.recipe,
+            recipe=dict(job.recipe),
             seconds=facts.seconds,
         )
         table = store.folder / "metrics.parquet"
@@ -158,9 +142,33 @@ class Trainer:
 
         from workflow_scripts.datasets.opened import open_data
         from workflow_scripts.runtime.device import choose_device
+        from workflow_scripts.runtime.memory import keep_freed_memory
 
         torch.set_num_threads(self.settings.threads)
-        return open_data(self.settings.data, choose_device(self.settings.device), self.settings.workers)
+        device = choose_device(self.settings.device)
+        if device.type == "cpu":
+            keep_freed_memory()
+        return open_data(self.settings.data, device, self.settings.workers)
+
+
+def pretrained_by(job: Job, folder: Path | None) -> dict[str, dict[str, str]]:
+    """What tells that a checkpoint folder has changed which a run begins with; nothing for other runs.
+
+    Raises
+    ------
+    InputError : it is not known where the folder is.
+    """
+    name = needed_folder(job.recipe)
+    if name is None:
+        return {}
+    if folder is None or not folder.is_dir():
+        where = "it is not known where that is" if folder is None else f"there is no folder {folder}"
+        raise InputError(
+            f"the training begins with the checkpoint {name}, but {where}; name its folder in config.yaml under "
+            f"data.sources.{name}, or give it as --pretrained"
+        )
+    files = sorted(path for path in folder.iterdir() if path.suffix in (".json", ".txt", ".safetensors"))
+    return {"pretrained": {path.name: digest(path) for path in files}}
 
 
 def _is_to_be_trained(store: Store, job: Job) -> bool:
@@ -192,7 +200,7 @@ def resumable(job: Job, facts: Facts) -> bool:
     if facts.epoch == facts.update == 0:
         return True
     done = facts.epoch * updates_per_epoch(job.recipe) + facts.update
-    later = {label for label, step in job.checkpoints.items() if step > done and not label.startswith(KEPT)}
+    later = {label for label, step in job.checkpoints.items() if step > done and Label.parse(label).is_of_update}
     return set(job.checkpoints) <= {*facts.saved, *facts.pending, *facts.kept, *later}
 
 

@@ -1,23 +1,15 @@
 """Checkpoints that are no single update's state: the best epoch's, and the mean of the last epochs'.
 
-A job asks for them by the labels "best", the state after the epoch with the least validation loss, and "average-n", the
-mean weights of the states after the last n epochs (iyer2020's Cutoff runs take n = 5).
+A job asks for them by the labels "best" and "average-n" (recipes/labels.py).
 """
 
-import re
 from collections.abc import Iterator, Mapping
 
 from torch import Tensor
 
-BEST = "best"
-AVERAGE = re.compile(r"average-([1-9]\d*)")
+from workflow_scripts.recipes.labels import Label
 
 State = dict[str, Tensor]
-
-
-def is_kept(label: str) -> bool:
-    """Whether a label is one of these, and not that of an update."""
-    return label == BEST or AVERAGE.fullmatch(label) is not None
 
 
 class Kept:
@@ -29,18 +21,20 @@ class Kept:
     """
 
     def __init__(self, labels: Mapping[str, int], epochs: int):
-        self.labels, self.epochs = [label for label in labels if is_kept(label)], epochs
+        self.labels = [label for label in labels if not Label.parse(label).is_of_update]
+        self.epochs = epochs
         self.least = float("inf")
         self.states: dict[str, State] = {}
 
     def take(self, epoch: int, loss: float | None, state: State) -> None:
         """See the state after an epoch, and its validation loss where it was evaluated."""
         for label in self.labels:
-            if label == BEST:
+            asked = Label.parse(label)
+            if asked.kind == "best":
                 if loss is not None and loss < self.least:
                     self.least, self.states[label] = loss, {name: tensor.clone() for name, tensor in state.items()}
-            elif epoch > self.epochs - (count := int(AVERAGE.fullmatch(label)[1])):
-                self._add(label, state, min(count, self.epochs))
+            elif epoch > self.epochs - asked.number:
+                self._add(label, state, min(asked.number, self.epochs))
 
     def _add(self, label: str, state: State, count: int) -> None:
         """Add a share of the weights to the mean; whole numbers, such as counters, are those of the last epoch."""

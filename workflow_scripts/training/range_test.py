@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from workflow_scripts.base.checks import number
 from workflow_scripts.base.errors import InputError
 
 EXPLOSION = 4.0  # times the least smoothed loss so far: the threshold that made the test popular in fastai
@@ -75,10 +76,13 @@ def range_test(
 
     Raises
     ------
-    InputError : no rates; fewer batches than rates.
+    InputError : no rates; fewer batches than rates; a number that makes no sense.
     """
     if not len(rates):
         raise InputError("the range test has no learning rates to try; give at least one")
+    for rate in rates:
+        number("a learning rate of the range test", rate, low=0)
+    number("the window of the range test", window, low=0, below=1)
     memory = 1 - 1 / max(1.0, window * len(rates))
     model.train()
     losses: list[float] = []

@@ -15,7 +15,7 @@ class Facts:
 
     epoch, update : finished epochs, and updates of the next. diverged : where it did, if it did.
     attempts : divergences before the declared fallback was taken. saved : labels of checkpoints that are written.
-    pending : labels of those that wait for their epoch's end. kept : labels as in training/kept.py that are followed.
+    pending : labels of those that wait for their epoch's end. kept : labels that training/kept.py follows.
     least : the least validation loss so far. seconds : of computing so far, on all devices; None where an earlier
     process did not say.
     """

@@ -29,7 +29,7 @@ class InMemoryData:
     x : "train" and "test" → images (n, c, h, w) uint8, channels-last in memory.
     y : "train" and "test" → labels (n,) int64.
     info : the prepared data set's `PreparedInfo`.
-    device : where everything lies.
+    device : where everything is.
 
     Raises
     ------

@@ -67,12 +67,12 @@ def class_names(folder: Path, name: str) -> list[str]:
         )
     if found["train"] != found["val"] or len(found["train"]) < 2:
         alone = sorted(set(found["train"]) ^ set(found["val"]))
-        told = (
+        difference = (
             f"{', '.join(map(printable, alone[:3]))} is in one alone"
             if alone
             else f"there are {len(found['train'])} of them"
         )
-        raise InputError(f"{folder}: train and val must have the same classes, two at least, but {told}")
+        raise InputError(f"{folder}: train and val must have the same classes, two at least, but {difference}")
     return found["train"]
 
 
@@ -100,7 +100,7 @@ def files_in(folder: Path) -> Iterator[str]:
 
 
 def check_loop(place: Path) -> None:
-    """Refuse a link to a folder that it lies in, which would give its pictures without end.
+    """Refuse a link to a folder that contains it, which would give its pictures without end.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def check_loop(place: Path) -> None:
     if place.is_symlink():
         above, target = place.parent.resolve(), place.resolve()
         if target in (above, *above.parents):
-            raise InputError(f"{printable(place)} is a link to a folder that it lies in; remove it")
+            raise InputError(f"{printable(place)} is a link to a folder that contains it; remove it")
 
 
 def is_hidden(name: str) -> bool:
@@ -132,7 +132,7 @@ def listing(folder: Path, name: str) -> "pd.DataFrame":
 
     Raises
     ------
-    InputError : a class without pictures, or a file that cannot be a picture; every problem is told.
+    InputError : a class without pictures, or a file that cannot be a picture; every problem is reported.
     """
     import pandas as pd
 

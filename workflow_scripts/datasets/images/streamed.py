@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
@@ -91,10 +92,10 @@ class StreamedData:
             generator=torch.Generator(),  # else it would draw a number from those of the training
             pin_memory=self.device.type == "cuda",
         )
-        for batch in loader:
+        for batch in _started(loader):
             if isinstance(batch, str):
                 raise InputError(batch)
-            images, numbers = (tensor.to(self.device, non_blocking=True) for tensor in batch)
+            images, numbers = (torch.as_tensor(part).to(self.device, non_blocking=True) for part in batch)
             yield self.normalise(images), numbers
 
 
@@ -132,5 +133,26 @@ class _Pictures(Dataset):
             return self.transform(picture), int(self.labels[index])
 
 
-def _collate(pictures: list) -> list[Tensor] | str:
-    return next((picture for picture in pictures if isinstance(picture, str)), None) or default_collate(pictures)
+def _started(loader: DataLoader) -> Iterator:
+    """Batches of a loader whose workers run."""
+    try:
+        return iter(loader)
+    except OSError as error:  # each worker needs a few semaphores, which take a page of shared memory each
+        raise InputError(
+            f"worker processes cannot be started ({error.strerror}); if /dev/shm is full or missing, make room there "
+            "(docker run --shm-size 1g), or decode without them (training: {workers: 0})"
+        ) from None
+
+
+def _collate(pictures: list) -> list[Tensor] | list[np.ndarray] | str:
+    """A batch: in shared memory or, where that has no room for it (containers often have 64 MB), through a pipe."""
+    problem = next((picture for picture in pictures if isinstance(picture, str)), None)
+    if problem is not None:
+        return problem
+    try:
+        return default_collate(pictures)
+    except RuntimeError as error:
+        if "shared memory" not in str(error):
+            raise
+    images, labels = zip(*pictures, strict=True)
+    return [torch.stack(images).numpy(), np.array(labels)]

@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from workflow_scripts.base.errors import InputError
+from workflow_scripts.datasets.ahead import ahead
 from workflow_scripts.datasets.images.npy import open_array
 from workflow_scripts.datasets.sampling import WHOLE, Share, epoch_indices, positions
 from workflow_scripts.datasets.text.lines import read_lines
@@ -54,8 +55,8 @@ def prepare_documents(
     counts, longest = {}, {}
     for split in SPLITS:
         lengths = [0]
-        told = (document for name, document in read_documents(files, info) if name == split)
-        sentences = Ragged.of(_in_pieces(told, vocabulary, lengths))
+        wanted = (document for name, document in read_documents(files, info) if name == split)
+        sentences = Ragged.of(_in_pieces(wanted, vocabulary, lengths))
         if max(lengths) < 2:
             raise InputError(f"{info.name}: no document for {split} has two sentences; add text, or lower test_every")
         sentences.save(folder, f"{split}.text")
@@ -163,7 +164,7 @@ class DocumentText:
         self.sentences, self.documents, self.starts = {}, {}, {}
         for split in SPLITS:
             self.sentences[split] = Ragged.load(folder, f"{split}.text", self.info.vocabulary["text"])
-            self.documents[split] = ends = open_array(folder / f"{split}.documents.npy")
+            self.documents[split] = ends = np.asarray(open_array(folder / f"{split}.documents.npy"))
             if not len(ends) or ends[-1] != len(self.sentences[split]):
                 raise InputError(f"the arrays of {split} in {folder} do not fit each other; prepare the data set again")
             # A pair begins at any sentence that another one follows.
@@ -215,11 +216,20 @@ class DocumentText:
         """
         order = epoch_indices(self.count("train"), seed, epoch, batch_size * updates).numpy()
         own = share.of(batch_size)
-        for begin in range(first * batch_size, len(order), batch_size):
-            places = range(begin, begin + batch_size)
-            pairs = self._drawn("train", order[begin:][:batch_size], [(seed, epoch, place) for place in places], length)
-            parts = (self._masked(pairs[start : min(start + together, own.stop)]) for start in own[::together])
+
+        def drawn(begin: int) -> list[Pair]:
+            keys = [(seed, epoch, place) for place in range(begin, begin + batch_size)]
+            return self._drawn("train", order[begin:][:batch_size], keys, length)
+
+        begins = range(first * batch_size, len(order), batch_size)
+        # While a GPU computes there is time to draw the next update's pairs.
+        for pairs in ahead(drawn, begins) if self.device.type == "cuda" else map(drawn, begins):
+            parts = self._parts(pairs[own.start : own.stop], together)
             yield MaskedUpdate(parts, sum(masked_count(pair.length) for pair in pairs))
+
+    def _parts(self, pairs: list[Pair], together: int) -> Iterator[Masked]:
+        for start in range(0, len(pairs), together):
+            yield self._masked(pairs[start : start + together])
 
     def masked_batches(self, split: str, batch_size: int, length: int, share: Share = WHOLE) -> Iterator[Masked]:
         """As `batches`, masked, always the same."""
@@ -282,8 +292,8 @@ class DocumentText:
         wanted = int(random.integers(2, room + 1)) if random.random() < SHORT else room
         ends = self.documents[split]
         document = int(np.searchsorted(ends, start, side="right")) - 1
-        lengths = self.sentences[split].lengths
-        filled = np.cumsum(lengths[start : ends[document + 1]])
+        offsets = self.sentences[split].offsets
+        filled = offsets[start + 1 : ends[document + 1] + 1] - offsets[start]
         count = max(2, int(np.searchsorted(filled, wanted)) + 1)
         cut = start + int(random.integers(1, min(count, len(filled))))
         first = self._tokens(split, start, cut)

@@ -1,4 +1,4 @@
-"""Plain text files as lines. Nothing in them is trusted: what is wrong is told with its file and line."""
+"""Plain text files as lines. Nothing in them is trusted: what is wrong is reported with its file and line."""
 
 import itertools
 from collections.abc import Iterable, Iterator

@@ -19,7 +19,7 @@ from workflow_scripts.datasets.text.settings import Parallel
 SIDES = ("source", "target")
 SPLITS = ("train", "valid", "test")
 MERGES = "pieces.json"
-TOLD = 5  # faults of one kind that are told; a file may have thousands
+REPORTED = 5  # faults of one kind that are reported; a file may have thousands
 
 
 def prepare_parallel(info: Parallel, corpus: Corpus, folder: Path, source: str, processes: int = 1) -> PreparedText:
@@ -115,8 +115,8 @@ def divide(info: Parallel, corpus: Corpus, scratch: Path, folder: Path) -> None:
         place = folder / f"{split}.source.txt"
         if not place.is_file() or not place.stat().st_size:
             where = "no pair of the training text was taken for it; lower validation_every or add a file"
-            told = where if split == "valid" and info.validation_every else "its files have no usable pair"
-            raise InputError(f"{info.name}: the {split} set is empty: {told}")
+            reason = where if split == "valid" and info.validation_every else "its files have no usable pair"
+            raise InputError(f"{info.name}: the {split} set is empty: {reason}")
 
 
 class Writers:
@@ -183,10 +183,10 @@ def refuse_faults(info: Parallel, corpus: Corpus, split: dict[str, dict[str, Rag
         else:
             lengths = np.stack([split[name][side].lengths for side in SIDES])
         for row, what in ((lengths.min(0) == 0, "is empty"), (lengths.max(0) > info.longest, "is too long")):
-            for number in np.flatnonzero(row)[:TOLD].tolist():
+            for number in np.flatnonzero(row)[:REPORTED].tolist():
                 more = f": {lengths[:, number].max()} pieces, where longest is {info.longest}" if "long" in what else ""
                 problems.append(f"{corpus.place(name, number + 1)} {what}{more}")
-            if (rest := int(row.sum()) - TOLD) > 0:
+            if (rest := int(row.sum()) - REPORTED) > 0:
                 problems.append(f"{name}: {rest} more such lines")
     if problems:
         remedy = "mend the lines, or set clean to words or pieces in dataset.yaml to drop such training pairs"

@@ -39,13 +39,13 @@ def prepare_text(name: str, out: Path, source: Path | None = None, vocabulary: P
     info = TEXT[name] if name in TEXT else own_text(source, name)
     pieces = word_pieces(info, vocabulary)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with raw_text(info, out, source) as (folder, told), whole_directory(out) as place:
+    with raw_text(info, out, source) as (folder, origin), whole_directory(out) as place:
         source_files(info, folder)
         if info.form == "questions":
-            return prepare_questions(info, folder, place, told, pieces)
+            return prepare_questions(info, folder, place, origin, pieces)
         if info.form == "documents":
-            return prepare_documents(info, folder, place, told, pieces)
-        return prepare_parallel(info, corpus(info, folder), place, told, os.cpu_count() or 1)
+            return prepare_documents(info, folder, place, origin, pieces)
+        return prepare_parallel(info, corpus(info, folder), place, origin, os.cpu_count() or 1)
 
 
 def word_pieces(info: TextInfo, vocabulary: Path | None) -> Tokenizer | None:

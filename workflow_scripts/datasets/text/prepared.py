@@ -102,7 +102,7 @@ class Ragged:
                 f"{folder / f'{name}.tokens.npy'} has the token {tokens[where]} in sequence {line}, but the vocabulary "
                 f"ends at {size - 1}; prepare the data set again"
             )
-        return cls(tokens, offsets)
+        return cls(np.asarray(tokens), np.asarray(offsets))  # a slice of a memmap takes several times as long
 
 
 def _blocks(sequences: Iterable, size: int = 20_000) -> Iterator[list]:

@@ -1,4 +1,4 @@
-"""Registered text as its publishers give it: where it lies, and what it must be where a checksum is published."""
+"""Registered text as its publishers give it: where it is, and what it must be where a checksum is published."""
 
 import gzip
 import shutil

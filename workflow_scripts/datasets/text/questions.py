@@ -87,7 +87,8 @@ class QuestionText:
     def _load(self, split: str) -> Split:
         size = self.info.vocabulary["text"]
         contexts, questions = (Ragged.load(self.folder, f"{split}.{s}", size) for s in ("contexts", "questions"))
-        arrays = [open_array(self.folder / f"{split}.{part}.npy") for part in ("characters", "context_of", "answers")]
+        parts = ("characters", "context_of", "answers")
+        arrays = [np.asarray(open_array(self.folder / f"{split}.{part}.npy")) for part in parts]
         if [len(array) for array in arrays] != [len(contexts.tokens), len(questions), len(questions)]:
             raise InputError(
                 f"the arrays of {split} in {self.folder} do not fit each other; prepare the data set again"
@@ -114,6 +115,11 @@ class QuestionText:
             raise InputError(f"windows of {length} tokens have no room for a question of {asked.max()} and a paragraph")
         room, context = length - 3 - asked, arrays.contexts.lengths[arrays.context_of]
         counts = 1 + np.maximum(0, -(-(context - room) // stride))
+        if (skipped := (counts > 1) & (room < stride)).any():
+            raise InputError(
+                f"windows of {length} tokens that begin every {stride} tokens leave out parts of a paragraph; choose a "
+                f"stride of at most {room[skipped].min()}, or longer windows"
+            )
         question = np.repeat(np.arange(len(asked)), counts)
         number = np.arange(len(question)) - np.repeat(np.cumsum(counts) - counts, counts)
         begin = number * stride

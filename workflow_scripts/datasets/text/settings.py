@@ -7,8 +7,9 @@ import yaml
 
 from workflow_scripts.base.errors import InputError
 
-SETTINGS = "dataset.yaml"  # beside text of one's own: its form, and whatever of the settings below differs
+SETTINGS = "dataset.yaml"  # beside custom text: its form, and whatever of the settings below differs
 
+CHECKPOINT_FILES = ("config.json", "model.safetensors")  # of a BERT checkpoint's folder, beside its word pieces
 VOCABULARY, PLAIN_VOCABULARY = "tokenizer.json", "vocab.txt"  # of word pieces; the second is the older form
 
 
@@ -26,7 +27,7 @@ class Parallel:
     merges : byte-pair encodings to learn on the training text of both languages together.
     joined : one dictionary for both languages.
     clean : drop training pairs that are empty, too long or too unequal, counted in "words" or in "pieces"; "" drops
-        nothing, and such pairs are told as faults.
+        nothing, and such pairs are reported as faults.
     longest, ratio : the longest sentence, and the most times that one side may be as long as the other.
     """
 
@@ -91,7 +92,7 @@ CLEAN = ("", "words", "pieces")
 
 
 def is_text_folder(folder: Path) -> bool:
-    """Whether a source is text of one's own: its dataset.yaml names a form."""
+    """Whether a source is custom text: its dataset.yaml names a form."""
     path = folder / SETTINGS
     return path.is_file() and "form:" in path.read_text(encoding="utf-8", errors="replace")
 
@@ -102,7 +103,7 @@ def is_checkpoint_folder(folder: Path) -> bool:
 
 
 def own_text(folder: Path, name: str) -> TextInfo:
-    """The settings of text of one's own, or of a mirror's, from the folder's dataset.yaml.
+    """The settings of custom text, or of a mirror's, from the folder's dataset.yaml.
 
     Raises
     ------

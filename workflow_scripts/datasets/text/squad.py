@@ -13,7 +13,7 @@ from workflow_scripts.datasets.text.prepared import PreparedText, Ragged, descri
 from workflow_scripts.datasets.text.settings import VOCABULARY, Questions
 from workflow_scripts.datasets.text.wordpieces import learn_vocabulary
 
-TOLD = 5
+REPORTED = 5
 SPLITS = ("train", "test")
 
 
@@ -59,8 +59,8 @@ def read_squad(path: Path) -> tuple[list[str], list[Question]]:
             f"/ text and answer_start: paragraph {len(contexts) + 1} has no {error}"
         ) from None
     if problems := list(question_problems(contexts, questions)):
-        told = problems[:TOLD] + [f"{len(problems) - TOLD} more"] * (len(problems) > TOLD)
-        raise InputError.together(f"{path} has questions that cannot be used", told)
+        reported = problems[:REPORTED] + [f"{len(problems) - REPORTED} more"] * (len(problems) > REPORTED)
+        raise InputError.together(f"{path} has questions that cannot be used", reported)
     if not questions:
         raise InputError(f"{path} has no questions")
     return contexts, questions

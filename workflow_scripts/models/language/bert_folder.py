@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import whole_directory
-from workflow_scripts.datasets.text.settings import VOCABULARY
+from workflow_scripts.datasets.text.settings import CHECKPOINT_FILES, VOCABULARY
 from workflow_scripts.datasets.text.wordpieces import CLS, MASK, PAD, SEP, UNKNOWN, vocabulary_problem
 from workflow_scripts.models import checkpoints
 from workflow_scripts.models.language.bert import DEVIATION, EPSILON, HEADS, Bert
 
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
+CONFIG, WEIGHTS = CHECKPOINT_FILES
 # Our options by the names of config.json.
 OPTIONS = {
     "num_hidden_layers": "layers", "hidden_size": "width", "num_attention_heads": "heads", "intermediate_size": "ffn",

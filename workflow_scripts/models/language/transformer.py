@@ -216,7 +216,7 @@ class Decoding:
 
     source : keys and values of each layer, (b, heads, s, width / heads). mask : of the source.
     sentences, beams : b, and how many translations of each there are. own : keys and values of the target,
-    (layers, 2, b * beams, heads, room, width / heads), of which the first `length` places are filled.
+    (layers, b * beams, room, 2, width), of which the first `length` places are filled. spare : room for their copy.
     """
 
     network: Transformer
@@ -225,31 +225,36 @@ class Decoding:
     sentences: int
     beams: int
     own: Tensor | None = None
+    spare: Tensor | None = None
     length: int = 0
 
     def step(self, tokens: Tensor) -> Tensor:
         """Logits (b * beams, target vocabulary) of what follows `tokens` (b * beams,), the latest of each."""
         network = self.network
         x = network._embedded(network.target_embedding, tokens[:, None], self.length)
-        self._make_room()
+        self._make_room(x)
         self.length += 1
         for layer, own, source in zip(network.decoder, self.own, self.source, strict=True):
-            for kept, new in zip(own, layer.attention.keys_and_values(x), strict=True):
-                kept[:, :, self.length - 1] = new[:, :, 0]
-            x = layer.step(x, tuple(own[:, :, :, : self.length]), source, self.mask)
+            own[:, self.length - 1, 0] = layer.attention.key(x[:, 0])
+            own[:, self.length - 1, 1] = layer.attention.value(x[:, 0])
+            kept = own[:, : self.length].unflatten(3, (layer.attention.heads, -1)).permute(2, 0, 3, 1, 4)
+            x = layer.step(x, tuple(kept), source, self.mask)
         return network.logits(x[:, 0])
 
-    def _make_room(self) -> None:
+    def _make_room(self, x: Tensor) -> None:
         """Places for 16 tokens more, where all are filled."""
-        if self.own is None or self.own.shape[4] == self.length:
-            keys = self.source[0][0]
-            shape = len(self.source), 2, self.sentences * self.beams, keys.shape[1], 16, keys.shape[3]
-            more = keys.new_empty(shape)
-            self.own = more if self.own is None else torch.cat([self.own, more], dim=4)
+        if self.own is None or self.own.shape[2] == self.length:
+            more = x.new_empty(len(self.source), len(x), 16, 2, x.shape[2])
+            self.own = more if self.own is None else torch.cat([self.own, more], dim=2)
+            self.spare = torch.empty_like(self.own)
 
     def select(self, rows: Tensor, sentences: Tensor | None = None) -> None:
         """Go on with these rows (b' * beams,) of the translations; `sentences` (b',) where some of them are done."""
-        self.own = self.own.index_select(2, rows)
+        filled = self.length * self.own[0, 0, 0].numel()
+        self.spare = self.spare[:, : len(rows)]
+        for own, spare in zip(self.own, self.spare, strict=True):
+            torch.index_select(own.view(len(own), -1)[:, :filled], 0, rows, out=spare.view(len(rows), -1)[:, :filled])
+        self.own, self.spare = self.spare, self.own
         if sentences is not None:
             self.source = [tuple(each.index_select(0, sentences) for each in pair) for pair in self.source]
             self.mask = None if self.mask is None else self.mask.index_select(0, sentences)

@@ -1,5 +1,6 @@
 """How well the trials of a setting translate, and how well they answer questions."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from workflow_scripts.planning.analysis import Analysis
@@ -17,6 +18,7 @@ def translation(resolver: "AnalysisResolver", name: str, settings: dict, where: 
 def answers(resolver: "AnalysisResolver", name: str, settings: dict, where: str) -> Analysis | None:
     """Exact match and F1 of each trial of `runs` on the test questions, in windows as it was trained on."""
     found = of_trials(resolver, "answers", name, settings, where)
-    if found is not None:
-        found.recipe |= {key: found.runs[0].recipe[key] for key in ("length", "stride")}
-    return found
+    if found is None:
+        return None
+    windows = {key: found.runs[0].recipe[key] for key in ("length", "stride")}
+    return replace(found, recipe=found.recipe | windows)

@@ -1,8 +1,10 @@
 """Similarities of the layers of two checkpoints, and embeddings of checkpoints and bends."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from workflow_scripts.planning.analysis import Analysis, distinct
+from workflow_scripts.planning.analysis import Analysis
+from workflow_scripts.planning.kinds.kind import Cost, Counts
 
 if TYPE_CHECKING:
     from workflow_scripts.planning.analyses import AnalysisResolver
@@ -12,7 +14,7 @@ def similarity(resolver: "AnalysisResolver", name: str, settings: dict, where: s
     ends = resolver.endpoints(settings, ("first", "second"), where)
     if ends is None:
         return None
-    (first, one), (second, other) = ends
+    first, second = (checkpoint.run for checkpoint in ends)
     data = first.recipe["data"]
     known = resolver.scale.info(data).train
     images = known if settings["images"] is None else min(settings["images"], known)
@@ -21,11 +23,16 @@ def similarity(resolver: "AnalysisResolver", name: str, settings: dict, where: s
         **settings,
         "data": data,
         "images": images,
-        "first": one,
-        "second": other,
+        "first": ends[0].end(),
+        "second": ends[1].end(),
         "models": models,
     }
-    return Analysis("similarity", recipe, f"{resolver.paper.name}/{name}", distinct([first, second]), [])
+    return Analysis("similarity", recipe, f"{resolver.paper.name}/{name}", tuple(ends))
+
+
+def similarity_operations(recipe: Mapping[str, Any], counts: Counts) -> Cost:
+    """A forward pass of both networks; the decompositions of SVCCA are not counted."""
+    return Cost(recipe["images"] * sum(counts.forward_of(model) for model in recipe["models"].values()))
 
 
 def embedding(resolver: "AnalysisResolver", name: str, settings: dict, where: str) -> Analysis | None:
@@ -50,5 +57,5 @@ def embedding(resolver: "AnalysisResolver", name: str, settings: dict, where: st
             for declared, curve in zip(settings["curves"], curves, strict=True)
         ],
     }
-    runs = distinct([run for curve in curves for run in curve.runs])
-    return Analysis("embedding", recipe, f"{resolver.paper.name}/{name}", runs, curves)
+    checkpoints = tuple(checkpoint for curve in curves for checkpoint in curve.checkpoints)
+    return Analysis("embedding", recipe, f"{resolver.paper.name}/{name}", checkpoints, tuple(curves))

@@ -1,13 +1,17 @@
 """Measures of how sharp the minima are that the trials of a setting ended in, and the learning-rate range test."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from workflow_scripts.planning.analysis import Analysis, distinct, end
-from workflow_scripts.planning.runs import Run
+from workflow_scripts.planning.analysis import Analysis
+from workflow_scripts.planning.kinds.kind import BACKWARD, Cost, Counts
+from workflow_scripts.planning.run import Run
 from workflow_scripts.recipes import schedules
 
 if TYPE_CHECKING:
     from workflow_scripts.planning.analyses import AnalysisResolver
+
+LANCZOS_STEPS = 10  # of a Fisher score, measured; at most max_iterations of them
 
 
 def sharpness(resolver: "AnalysisResolver", name: str, settings: dict, where: str) -> Analysis | None:
@@ -16,20 +20,37 @@ def sharpness(resolver: "AnalysisResolver", name: str, settings: dict, where: st
     return of_trials(resolver, "sharpness", name, {**settings, "batch_size": batch}, where)
 
 
+def sharpness_operations(recipe: Mapping[str, Any], counts: Counts) -> Cost:
+    """Of each trial the ascent, and the loss of the training set before and after it."""
+    ascent = recipe["steps"] * recipe["batch_size"] * (1 + BACKWARD)
+    return Cost(len(recipe["runs"]) * (ascent + 2 * counts.train) * counts.forward)
+
+
 def fisher(resolver: "AnalysisResolver", name: str, settings: dict, where: str) -> Analysis | None:
     """The Fisher score of each trial of `runs`."""
     return of_trials(resolver, "fisher", name, settings, where)
+
+
+def fisher_operations(recipe: Mapping[str, Any], counts: Counts) -> Cost:
+    """Of each trial one forward pass and the steps of Lanczos' method.
+
+    A product with the matrix is a forward pass, one of its derivative, and a backward pass.
+    """
+    passes = 1 + LANCZOS_STEPS * (2 + BACKWARD)
+    images = min(recipe["images"] or counts.train, counts.train)
+    return Cost(len(recipe["runs"]) * passes * images * counts.forward)
 
 
 def of_trials(resolver: "AnalysisResolver", kind: str, name: str, settings: dict, where: str) -> Analysis | None:
     """A measure of each trial of `runs`, at the checkpoint `at`."""
     reference, label = settings.pop("runs"), settings.pop("at")
     runs = resolver.runs.first(reference, settings.pop("trials", None), where)
-    if not runs or not all(resolver.runs.save(run, label, where, reference) for run in runs):
+    trials = [resolver.runs.at(run, label, where, reference) for run in runs]
+    if not trials or None in trials:
         return None
-    trials = [end(run, label) for run in runs]
-    recipe = {**settings, "data": runs[0].recipe["data"], "model": runs[0].recipe["model"], "runs": trials}
-    return Analysis(kind, recipe, f"{resolver.paper.name}/{name}", distinct(runs), [])
+    of = {"data": runs[0].recipe["data"], "model": runs[0].recipe["model"]}
+    recipe = {**settings, **of, "runs": [checkpoint.end() for checkpoint in trials]}
+    return Analysis(kind, recipe, f"{resolver.paper.name}/{name}", tuple(trials))
 
 
 def range_test(resolver: "AnalysisResolver", name: str, settings: dict, where: str) -> Analysis | None:
@@ -52,4 +73,10 @@ def range_test(resolver: "AnalysisResolver", name: str, settings: dict, where: s
         same = {key: like.recipe[key] for key in kept}
         length = {"samples_per_epoch": resolver.scale.info(like.recipe["data"]).train}
     recipe = {**same, **settings, "schedule": schedule, **length}
-    return Analysis("range_test", recipe, f"{resolver.paper.name}/{name}", [], [])
+    begins_with = (like.begins_with,) if recipe.get("pretrained") and like.begins_with else ()
+    return Analysis("range_test", recipe, f"{resolver.paper.name}/{name}", begins_with)
+
+
+def range_test_operations(recipe: Mapping[str, Any], counts: Counts) -> Cost:
+    """One pass over the training set."""
+    return Cost(recipe["samples_per_epoch"] * (1 + BACKWARD) * counts.forward)

@@ -92,9 +92,9 @@ def caption(spec: Mapping[str, Any], tables: Sources) -> list[str]:
         if budgets
     ]
     units = ", ".join(dict.fromkeys(unit for unit in numbers["unit"] if unit and unit != "BLEU"))
-    told = f"Budgets in {units}. " if units else ""
+    in_units = f"Budgets in {units}. " if units else ""
     sources = "; ".join(dict.fromkeys(source for source in numbers["source"] if source))
     return [
-        f"{told}The least that was trained and whose mean reaches the target; trained were {'; '.join(trained)}. "
+        f"{in_units}The least that was trained and whose mean reaches the target; trained were {'; '.join(trained)}. "
         f"Reported: {sources}."
     ]

@@ -1,7 +1,6 @@
 """What the analysis stages share: the data on its device, networks from checkpoints, and where a table came from."""
 
 import argparse
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +16,9 @@ from workflow_scripts.evidence.tables import read_table
 from workflow_scripts.landscape.flat import FlatModel
 from workflow_scripts.models import checkpoints
 from workflow_scripts.recipes.canonical import fingerprint
+from workflow_scripts.recipes.labels import Label
 from workflow_scripts.runtime.device import choose_device, device_name, float32_only
+from workflow_scripts.runtime.memory import keep_freed_memory
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,10 @@ class Workbench:
             float32_only()
         else:
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-        data = open_data(arguments.data, choose_device(arguments.device), arguments.workers)
+        device = choose_device(arguments.device)
+        if device.type == "cpu":
+            keep_freed_memory()
+        data = open_data(arguments.data, device, arguments.workers)
         return cls(recipe, data, arguments.scale)
 
     @property
@@ -97,13 +101,14 @@ def middle_bend(curve: Path) -> tuple[Tensor | None, dict | None]:
         raise InputError(f"{curve / 'bends.safetensors'} holds no bend; find the curve with an epoch to save")
     if strange := [name for name, bend in bends.items() if not _is_bends(name, bend)]:
         raise InputError(f"{curve / 'bends.safetensors'} holds {strange[0]!r}, which is no bends; find the curve again")
-    last = bends[max(bends, key=lambda label: int(label.removeprefix("epoch-")))]
+    last = bends[max(bends, key=lambda name: Label.parse(name).number)]
     return last[len(last) // 2], None
 
 
 def _is_bends(name: str, tensor: Tensor) -> bool:
     """Whether a tensor can be the bends (bends, D) of an epoch."""
-    return bool(re.fullmatch(r"epoch-\d+", name)) and tensor.dim() == 2 and tensor.is_floating_point()
+    label = Label.found(name)
+    return label is not None and label.kind == "epoch" and tensor.dim() == 2 and tensor.is_floating_point()
 
 
 def describe(recipe: dict, scale: str, device: str | None = None, **more) -> dict:

@@ -31,8 +31,8 @@ def write_questions(folder: Path) -> None:
 
 def write_documents(folder: Path) -> None:
     """stories.txt: a sentence a line, an empty line between documents."""
-    told = ("".join(f"{sentence}\n" for sentence in document) for document in documents(DOCUMENTS, SEED + 3))
-    (folder / "stories.txt").write_text("\n".join(told), encoding="utf-8")
+    texts = ("".join(f"{sentence}\n" for sentence in document) for document in documents(DOCUMENTS, SEED + 3))
+    (folder / "stories.txt").write_text("\n".join(texts), encoding="utf-8")
 
 
 WRITERS = {"parallel": write_parallel, "questions": write_questions, "documents": write_documents}
