@@ -81,15 +81,15 @@ def trained(copied, tiny, recipe):
     job = canonical({"recipe": recipe, "checkpoints": {}})
     out = copied / "runs" / fingerprint(recipe)
     python(copied, "-m", "workflow_scripts.stages.train", "--job", job, "--data", tiny, "--out", out, "--device", "cpu")
-    return read_facts(copied, out / "metrics.parquet")
+    return read_rows(copied, out / "metrics.parquet", "metrics")
 
 
-def read_facts(copied, path):
+def read_rows(copied, path, kind):
     code = (
         "import json, sys; from workflow_scripts.evidence.tables import read_table; "
-        "print(read_table(sys.argv[1], 'metrics').frame.to_json(orient='records'))"
+        "print(read_table(*sys.argv[1:]).frame.to_json(orient='records'))"
     )
-    return json.loads(python(copied, "-c", code, path))
+    return json.loads(python(copied, "-c", code, path, kind))
 
 
 def test_a_metric_and_a_task(copied, tiny):
@@ -148,18 +148,122 @@ artifacts:
 }
 
 
-def test_a_paper(copied):
-    """A folder and a name in the configuration: no code."""
+def write_paper(copied, declared):
     (copied / "papers" / "mine").mkdir()
-    for name, text in PAPER.items():
+    for name, text in declared.items():
         (copied / "papers" / "mine" / name).write_text(text)
+
+
+def planned(copied, what):
+    """The words of an expression over the paper's plan at scale demo."""
     code = (
         "from pathlib import Path; from workflow_scripts.recipes.schema import read_yaml; "
         "from workflow_scripts.planning.plan import make_plan; "
         "plan = make_plan({**read_yaml(Path('config.yaml')), 'papers': ['mine']}, Path.cwd()); "
-        "print(len(plan.runs), *plan.artifacts)"
+        f"print({what})"
     )
-    assert python(copied, "-c", code).split() == ["2", "mine_figure_1"]
+    return python(copied, "-c", code).split()
+
+
+def test_a_paper(copied):
+    """A folder and a name in the configuration: no code."""
+    write_paper(copied, PAPER)
+    assert planned(copied, "len(plan.runs), *plan.artifacts") == ["2", "mine_figure_1"]
+
+
+KIND = {
+    "workflow_scripts/planning/kinds/norm.py": '''"""Length of the weights of each trial."""
+
+from workflow_scripts.planning.kinds.kind import Cost
+from workflow_scripts.planning.kinds.sharpness import of_trials
+
+
+def norm(resolver, name, settings, where):
+    return of_trials(resolver, "norm", name, settings, where)
+
+
+def norm_operations(recipe, counts):
+    return Cost(len(recipe["runs"]) * 2 * counts.weights)
+''',
+    "workflow_scripts/stages/norm.py": '''"""Measure the length of the weights."""
+
+from workflow_scripts.base.stage import run_stage
+from workflow_scripts.stages.shared.trials import measure_trials
+
+
+def main():
+    measure_trials("norm", __doc__, {"order": 2}, measured)
+
+
+def measured(bench, network):
+    order = bench.recipe["order"]
+    return {"norm": sum(float((weights.abs() ** order).sum()) for weights in network.parameters()) ** (1 / order)}
+
+
+if __name__ == "__main__":
+    run_stage(main)
+''',
+    "rules/norm.smk": """# Measure the length of the weights of each trial.
+rule norm:
+    input:
+        data=dataset_of,
+        runs=lambda wildcards: trained(*trials_of(wildcards)),
+    output:
+        PATHS.analysis("norm", "{id}") / "norm.parquet",
+    log:
+        LOGS / "norm" / "{id}.log",
+    params:
+        recipe=recipe_of,
+        checkpoints=lambda wildcards: [checkpoint(trial) for trial in trials_of(wildcards)],
+    message:
+        "measure the weights of {TITLES:{wildcards.id}}"
+    shell:
+        "launch --gpus 0 norm --recipe {params.recipe:q} --checkpoints {params.checkpoints:q}"
+        ' --data "$(dirname {input.data:q})" --out "$(dirname {output:q})" "${{computing[@]}}" > {log:q} 2>&1'
+""",
+}
+RECORD = """    Kind("norm", "norms", "norm", 1, norm, norm_operations, of_trials=True),
+"""
+TABLE = """    "norm": Kind(
+        "a training",
+        ("run",),
+        {"run": Column("text", "fingerprint"), "norm": Column("real", "length of all its weights")},
+    ),
+"""
+SCHEMA = {
+    "      fisher: {allOf": "      norm: {allOf: [{$ref: '#/$defs/norm'}], required: [at, order]}\n",
+    "  fisher_scores: {type": "  norms: {type: object, additionalProperties: {$ref: '#/$defs/norm'}}\n",
+    "  fisher:\n    type: object": """  norm:
+    type: object
+    additionalProperties: false
+    properties: {at: {$ref: '#/$defs/label'}, runs: {type: string}, order: {type: number, minimum: 1}}
+""",
+}
+
+
+def test_a_kind_of_analysis(copied):
+    """Resolver and record, stage, table, schema, rule: the workflow then trains what it measures."""
+    for folder in ("rules", "notebooks", "report", "envs"):
+        shutil.copytree(ROOT / folder, copied / folder)
+    shutil.copy(ROOT / "Snakefile", copied)
+    for name, text in KIND.items():
+        (copied / name).write_text(text)
+    kinds = copied / "workflow_scripts" / "planning" / "kinds" / "__init__.py"
+    insert(kinds, "RECORDS = (", "from workflow_scripts.planning.kinds.norm import norm, norm_operations\n\n")
+    insert(kinds, '    Kind("fisher"', RECORD)
+    insert(copied / "workflow_scripts" / "evidence" / "tables.py", '    "fisher": Kind(', TABLE)
+    for before, text in SCHEMA.items():
+        insert(copied / "schemas" / "analyses.schema.yaml", before, text)
+    insert(copied / "Snakefile", '    include: "rules/sharpness.smk"', '    include: "rules/norm.smk"\n')
+    declared = PAPER | {
+        "runs.yaml": PAPER["runs.yaml"].replace("epochs: 200", "epochs: 2"),
+        "analyses.yaml": "defaults: {norm: {at: epoch-2, order: 2}}\nnorms: {of_twice: {runs: twice}}\n",
+    }
+    write_paper(copied, declared)
+    (place,) = planned(copied, "*(plan.paths.tables(one.kind, one.id)['table'] for one in plan.analyses.values())")
+    python(copied, "-m", "snakemake", "--cores", "1", "--config", "papers=[mine]", "--", place)
+    rows = read_rows(copied, copied / place, "norm")
+    assert len(rows) == 2 and all(row["norm"] > 1 for row in rows) and rows[0]["norm"] != rows[1]["norm"]
 
 
 def test_what_is_named_in_contributing_is_there():
