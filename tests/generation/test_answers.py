@@ -1,14 +1,11 @@
 """Answers against looking at every part of a window, and the scores against SQuAD's rules as its script states them."""
 
-import collections
-import re
-import string
-
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.shared.squad import official
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.generation.answers import best_spans, exact_match, f1, scores
 
@@ -35,26 +32,6 @@ def test_windows_without_a_paragraph_and_no_length_are_told():
         best_spans(logits, logits, torch.zeros(1, 3, dtype=torch.bool))
     with pytest.raises(InputError):
         best_spans(logits, logits, torch.ones(1, 3, dtype=torch.bool), longest=0)
-
-
-def official(prediction: str, truths: list[str]) -> tuple[float, float]:
-    """Precision, recall and their harmonic mean, step by step, after the four steps of normalisation one by one."""
-
-    def prepared(text: str) -> str:
-        text = text.lower()
-        text = "".join(each for each in text if each not in set(string.punctuation))
-        text = re.sub(r"\b(a|an|the)\b", " ", text)
-        return " ".join(text.split())
-
-    def overlap(truth: str) -> float:
-        mine, theirs = prepared(prediction).split(), prepared(truth).split()
-        same = sum((collections.Counter(mine) & collections.Counter(theirs)).values())
-        if same == 0:
-            return 0.0
-        precision, recall = same / len(mine), same / len(theirs)
-        return 2 * precision * recall / (precision + recall)
-
-    return max(float(prepared(prediction) == prepared(truth)) for truth in truths), max(map(overlap, truths))
 
 
 TEXT = st.lists(st.sampled_from(["the", "A", "an", "cat", "Cat,", "dog", "U.S.", "-", "1,000", "theatre"]), max_size=5)

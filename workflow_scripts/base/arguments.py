@@ -35,9 +35,11 @@ def parser(module: str, description: str, example: dict) -> argparse.ArgumentPar
     return made
 
 
-def add_running(made: argparse.ArgumentParser) -> None:
-    """The arguments that say how to compute and change no result."""
-    made.add_argument("--data", type=Path, required=True, help="folder of the prepared data set")
+def add_running(
+    made: argparse.ArgumentParser, data: str = "folder of the prepared data set", required: bool = True
+) -> None:
+    """The arguments that say how to compute and change no result; `data` is the help of --data."""
+    made.add_argument("--data", type=Path, required=required, help=data)
     made.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="default: %(default)s")
     made.add_argument("--threads", type=int, default=1, help="CPU threads of torch (default: %(default)s)")
     made.add_argument("--workers", type=int, default=0, help="processes that decode pictures (default: in this one)")

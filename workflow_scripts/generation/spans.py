@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from workflow_scripts.datasets.text.questions import QuestionText, Windows
-from workflow_scripts.generation.answers import best_spans
+from workflow_scripts.generation.answers import LONGEST, best_spans
 from workflow_scripts.runtime.processes import Processes
 
 ALONE = Processes()
@@ -18,11 +18,11 @@ class Spans:
 
     Parameters
     ----------
-    length, stride : of the windows, as of `QuestionText.cut`.
+    length, stride : of the windows, as of `QuestionText.cut`. longest : tokens that an answer may have.
     """
 
-    def __init__(self, data: QuestionText, split: str, length: int, stride: int):
-        self.data, self.split, self.cut = data, split, (length, stride)
+    def __init__(self, data: QuestionText, split: str, length: int, stride: int, longest: int = LONGEST):
+        self.data, self.split, self.cut, self.longest = data, split, (length, stride), longest
         self.windows = data.cut(split, length, stride)
         self.found = torch.zeros(len(self.windows), 3, dtype=torch.float64, device=data.device)
 
@@ -36,7 +36,8 @@ class Spans:
         first = torch.from_numpy(self.windows.first[number])[:, None]
         tokens = torch.from_numpy((self.windows.stop - self.windows.begin)[number])[:, None]
         inside = ((places >= first) & (places < first + tokens)).to(start.device)
-        self.found[batch.index] = torch.stack([part.double() for part in best_spans(start, end, inside)], dim=1)
+        found = best_spans(start, end, inside, self.longest)
+        self.found[batch.index] = torch.stack([part.double() for part in found], dim=1)
 
     def texts(self, processes: Processes = ALONE) -> dict[str, str]:
         """The answers by the questions' ids; of several processes each has all of them."""

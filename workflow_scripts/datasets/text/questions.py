@@ -14,7 +14,7 @@ from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.images.npy import open_array
 from workflow_scripts.datasets.sampling import WHOLE, Share, epoch_indices, positions
 from workflow_scripts.datasets.text.prepared import PreparedText, Ragged, read_text_description
-from workflow_scripts.datasets.text.squad import SPLITS, Question, read_squad
+from workflow_scripts.datasets.text.squad import Question, read_squad
 from workflow_scripts.datasets.text.wordpieces import CLS, PAD, SEP, load_vocabulary
 
 LONGEST_QUESTION = 64  # tokens; the rest is cut off, as BERT's own script does
@@ -64,7 +64,7 @@ class Split:
 
 
 class QuestionText:
-    """Both splits of prepared questions.
+    """Prepared questions: of both splits, or of those alone that are to be answered, as the split "test".
 
     info : the description. special : numbers of [PAD], [CLS] and [SEP].
 
@@ -81,7 +81,7 @@ class QuestionText:
         self.folder, self.device = folder, torch.device(device)
         vocabulary = load_vocabulary(folder)
         self.special = {name: vocabulary.token_to_id(name) for name in (PAD, CLS, SEP)}
-        self.splits = {split: self._load(split) for split in SPLITS}
+        self.splits = {split: self._load(split) for split in self.info.counts}
         self.cut = cache(self._cut)
 
     def _load(self, split: str) -> Split:
@@ -97,7 +97,7 @@ class QuestionText:
 
     @cached_property
     def _texts(self) -> dict[str, tuple[list[str], list[Question]]]:
-        return {split: read_squad(self.folder / f"{split}.json") for split in SPLITS}
+        return {split: read_squad(self.folder / f"{split}.json") for split in self.splits}
 
     def texts(self, split: str) -> tuple[list[str], list[Question]]:
         """The paragraphs and questions themselves, with all answers."""

@@ -14,7 +14,6 @@ from workflow_scripts.datasets.text.settings import VOCABULARY, Questions
 from workflow_scripts.datasets.text.wordpieces import learn_vocabulary
 
 REPORTED = 5
-SPLITS = ("train", "test")
 
 
 @dataclass(frozen=True)
@@ -98,16 +97,40 @@ def prepare_questions(
     ------
     InputError : tells what is wrong with the files.
     """
-    read = {split: read_squad(raw / file) for split, file in (("train", info.train), ("test", info.test))}
+    files = {"train": raw / info.train, "test": raw / info.test}
+    read = {split: read_squad(path) for split, path in files.items()}
     if vocabulary is None:
         contexts, questions = read["train"]
         lines = [*contexts, *(question.text for question in questions)]
         vocabulary = learn_vocabulary(lines, info.pieces, info.lowercase)
+    return _write(info, files, read, folder, source, vocabulary)
+
+
+def prepare_asked(path: Path, folder: Path, vocabulary: Tokenizer) -> PreparedText:
+    """Write the prepared form of a file of questions that are only asked, as the test questions, into an empty folder.
+
+    Raises
+    ------
+    InputError : tells what is wrong with the file.
+    """
+    info = Questions("questions", test=path.name)
+    return _write(info, {"test": path}, {"test": read_squad(path)}, folder, str(path), vocabulary)
+
+
+def _write(
+    info: Questions,
+    files: dict[str, Path],
+    read: dict[str, tuple[list[str], list[Question]]],
+    folder: Path,
+    source: str,
+    vocabulary: Tokenizer,
+) -> PreparedText:
+    """Write the splits that were read, and the description."""
     vocabulary.save(str(folder / VOCABULARY))
     counts, longest = {}, {}
     for split, (contexts, questions) in read.items():
         found = write_split(folder, split, contexts, questions, vocabulary)
-        (folder / f"{split}.json").write_bytes((raw / getattr(info, split)).read_bytes())
+        (folder / f"{split}.json").write_bytes(files[split].read_bytes())
         tokens = {f"{side}_tokens": len(ragged.tokens) for side, ragged in found.items()}
         counts[split] = {"questions": len(questions), "contexts": len(contexts), **tokens}
         longest[split] = {side: int(ragged.lengths.max(initial=0)) for side, ragged in found.items()}
