@@ -1,5 +1,7 @@
 """Trainings on text: recipes say all that the tasks need, scales change what an epoch costs, mistakes are reported."""
 
+import json
+
 import pytest
 
 from workflow_scripts.recipes.schedules import rates
@@ -64,7 +66,7 @@ def text(declared):
         }
         scale["models"]["bert"] = {"layers": 1, "width": 32, "rate_factor": 2}
         scale["experiments"]["gotmare2019/text"] = {"updates_per_epoch": 4, "batch_tokens": 400, "rate_factor": 10}
-        scale["stand_ins"] = {"bert_base": {"run": "pretrained@epoch-50", "data": {"squad": "grammar_questions"}}}
+        scale["stand_ins"] = {"bert_base": {"run": "pretrained@epoch-50"}}
     return declared
 
 
@@ -118,17 +120,72 @@ def test_a_range_test_begins_where_its_runs_begin(text):
     assert [run.id for run in tests["tuned"].runs] == [begun["run"]] and tests["translated"].runs == []
 
 
-def test_a_stand_in_leaves_when_the_checkpoint_is_named(text, tmp_path):
+BERT_BASE = {
+    "vocab_size": 30_522, "num_hidden_layers": 12, "hidden_size": 768, "num_attention_heads": 12,
+    "intermediate_size": 3072, "max_position_embeddings": 512, "hidden_dropout_prob": 0.1,
+    "attention_probs_dropout_prob": 0.1,
+}  # fmt: skip
+
+
+def named(text, folder, **changes):
+    """A configuration that names a BERT folder of this config.json."""
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({**BERT_BASE, **changes}))
+    (folder / "vocab.txt").write_text("")
+    return {"data": {**text.config["data"], "sources": {"bert_base": str(folder)}}}
+
+
+def stand_in_for(text, experiment):
+    """Let runs stand in where the folder is not named, with the settings of another experiment."""
     with text.document("demo") as scale:
         del scale["data"]["squad"]
-        scale["stand_ins"]["bert_base"]["unless_named"] = True
-    assert recipes(text.plan("demo"))["answered"].recipe["data"] == "grammar_questions"
-    (folder := tmp_path / "bert").mkdir()
-    (folder / "config.json").write_text("{}")
-    (folder / "vocab.txt").write_text("")
-    plan = text.plan("demo", data={**text.config["data"], "sources": {"bert_base": str(folder)}})
+        scale["experiments"]["gotmare2019/other"] = {
+            "data": {"squad": "grammar_questions"},
+            "rate_factor": 40,
+            "length": 96,
+        }
+        scale["stand_ins"]["bert_base"] |= {"unless_named": True, "experiment": experiment}
+    with text.document("runs") as document:
+        runs = document["experiments"]["text"]["runs"]
+        document["experiments"]["other"] = {"about": "Other", "runs": {"tuned": runs.pop("tuned")}}
+
+
+def test_a_stand_in_leaves_when_the_checkpoint_is_named(text, tmp_path):
+    stand_in_for(text, "gotmare2019/other")
+    own = recipes(text.plan("demo"))["answered"].recipe
+    assert (own["data"], own["length"], own["schedule"]["lr"]) == (
+        "grammar_questions",
+        96,
+        pytest.approx(2 * 40 * 3e-5),
+    )
+    plan = text.plan("demo", **named(text, tmp_path / "bert", num_hidden_layers=6, hidden_size=384))
     answered = recipes(plan)["answered"].recipe
     assert answered["data"] == "squad" and answered["pretrained"] == {"folder": "bert_base"}
+    assert answered["length"] == 384 and recipes(plan)["tuned"].recipe["data"] == "grammar_questions"
+    assert (answered["model"]["layers"], answered["model"]["width"]) == (6, 384)  # as that folder's
+
+
+def test_at_the_papers_scale_the_folder_is_the_papers_network(text, tmp_path):
+    unnamed = recipes(text.plan("paper"))["answered"]
+    assert recipes(text.plan("paper", **named(text, tmp_path / "bert")))["answered"].id == unnamed.id
+    refused = text.refusal("paper", **named(text, tmp_path / "small", num_hidden_layers=6))
+    assert "data.sources.bert_base is another network than the paper's" in refused and "layers 6, not 12" in refused
+
+
+def test_a_folder_that_is_no_bert_is_told(text, tmp_path):
+    stand_in_for(text, "gotmare2019/other")
+    refused = text.refusal("demo", **named(text, tmp_path / "bert", hidden_act="relu"))
+    assert "data.sources.bert_base" in refused and "hidden_act is 'relu' and not 'gelu'" in refused
+
+
+def test_word_pieces_of_another_text_are_told(text):
+    with text.document("demo") as scale:
+        del scale["data"]["squad"]
+    refused = text.refusal("demo")
+    assert (
+        "data is 'squad', in word pieces of bert_base, but what it begins with knows those of grammar_documents"
+        in refused
+    )
 
 
 MISTAKES = {

@@ -142,6 +142,11 @@ def options(name: str) -> dict[str, Option | Choice]:
     return (MODELS | LANGUAGE)[name].options
 
 
+def as_spec(model: str | dict) -> dict:
+    """A model is declared by its name, or by its name and options."""
+    return {"name": model} if isinstance(model, str) else dict(model)
+
+
 def check(spec: dict) -> dict:
     """The specification with every default filled in, so that two that mean the same are equal.
 

@@ -33,3 +33,8 @@ class Analysis:
     def runs(self) -> list[Run]:
         """The runs whose checkpoints it reads, each once, in order."""
         return list({run.id: run for run, _ in self.checkpoints}.values())
+
+    @property
+    def measured(self) -> list[Run]:
+        """The runs that it measures: not the one that a range test begins its own updates with."""
+        return [] if self.recipe.get("pretrained") else self.runs

@@ -11,7 +11,7 @@ from workflow_scripts.planning.declarations import PaperDeclaration
 from workflow_scripts.planning.kinds import KINDS, OF_TRIALS
 from workflow_scripts.planning.paths import Paths
 from workflow_scripts.planning.run import Run
-from workflow_scripts.planning.runs import RunResolver, as_spec
+from workflow_scripts.planning.runs import RunResolver
 from workflow_scripts.plotting import panels, tables
 
 UNKNOWN = "unknown"  # stands for a run or analysis that has been reported as missing, so that no panel complains again
@@ -73,7 +73,7 @@ class ArtifactResolver:
             named |= {run.id: run.name for run in analysis.runs}
             named.update({end["run"]: end["name"] for end in analysis.recipe.get("runs", [])})
         spec["names"] = {id: name.replace("_", " ") for id, name in named.items()}
-        of_analyses = {run.id: run for analysis in used_analyses.values() for run in analysis.runs}
+        of_analyses = {run.id: run for analysis in used_analyses.values() for run in analysis.measured}
         spec["runs"] = {id: self._described(run) for id, run in (used_runs | of_analyses).items()}
         spec["mark"] = self._mark(scale)
         self._check(spec, where)
@@ -83,8 +83,12 @@ class ArtifactResolver:
         """Where the metrics of a run are, and what the paper says of it: what was trained may differ from that."""
         batch = "batch_tokens" if "batch_tokens" in run.recipe else "batch_size"
         declared = {key: run.declared[key] for key in ("data", batch, "schedule")}
+        begun = run.declared.get("pretrained", "")
+        if begun and "@" not in begun:
+            declared["pretrained"] = begun
+        of = run.begins_with.run if "@" in begun else run  # whose network it is
         declared |= {
-            "model": model_names.check(as_spec(run.declared["model"])),
+            "model": model_names.check(model_names.as_spec(of.declared["model"])),
             "trials": self._shown.get(run.setting, 1),
         }
         return {"table": str(self.paths.metrics(run.id)), "setting": run.setting, "declared": declared}

@@ -39,12 +39,13 @@ class Plan:
 
     def not_named(self) -> set[str]:
         """Data sets that cannot be had: they, or the word pieces of a text, have to be named and are not."""
-        missing = TO_BE_NAMED - self.config["data"]["sources"].keys()
         used = {run.recipe["data"] for run in self.runs.values()} | {each.data for each in self.analyses.values()}
-        return {
-            name for name in used
-            if {name.partition("-")[0], getattr(self.scale.info(name), "vocabulary", "")} & missing
-        }  # fmt: skip
+        return {name for name in used if self.to_be_named(name)}
+
+    def to_be_named(self, data: str) -> set[str]:
+        """What config.yaml's data.sources does not name yet though a data set needs it: itself, or its word pieces."""
+        needed = {data.partition("-")[0], getattr(self.scale.info(data), "vocabulary", "")}
+        return needed & (TO_BE_NAMED - self.config["data"]["sources"].keys())
 
     def run_groups(self) -> list[list[str]]:
         """Runs that a process may train one after the other, once it has paid for its start and its import of torch.
@@ -70,7 +71,7 @@ def make_plan(config: dict, root: Path) -> Plan:
     config = declared.config
     data_sets, problems = own_data(config["data"]["sources"])
     sources = config["data"]["sources"]
-    folders = frozenset(name for name, folder in sources.items() if is_checkpoint_folder(Path(folder)))
+    folders = {name: Path(folder) for name, folder in sources.items() if is_checkpoint_folder(Path(folder))}
     scale = Scale(config["scale"], declared.scale, data_sets, folders)
     problems += scale.problems(declared.papers)
     problems += [

@@ -115,14 +115,9 @@ class RunResolver:
 
     def model(self, declared: str | dict, where: str) -> tuple[dict, float]:
         """The specification at this scale with every default filled in, and the factor for learning rates."""
-        model, rate_factor = self.scale.model(as_spec(declared), self.paper.name)
+        model, rate_factor = self.scale.model(model_names.as_spec(declared), self.paper.name)
         try:
             model = model_names.check(model)
         except InputError as error:
             self.problems.append(f"{where}: model: {error}")
         return model, rate_factor
-
-
-def as_spec(model: str | dict) -> dict:
-    """A model is declared by its name, or by its name and options."""
-    return {"name": model} if isinstance(model, str) else dict(model)

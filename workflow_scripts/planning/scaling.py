@@ -4,8 +4,9 @@ Times are stated in the paper's epochs, and iteration n of the paper is the poin
 of its schedule; both keep their names and their places in the schedule at every scale.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from workflow_scripts.datasets.derivation import Derivation, derivation_of
 from workflow_scripts.datasets.registry import INFO, DatasetInfo
@@ -22,13 +23,13 @@ class Scale:
 
     declared : the document scales/<name>.yaml.
     own_data : data sets that the user added, by name (from config.yaml's data.sources).
-    checkpoints : names there of BERT checkpoints in folders.
+    checkpoints : the folders of BERT checkpoints that are named there, by name.
     """
 
     name: str
     declared: dict
     own_data: dict[str, DatasetInfo | TextInfo]
-    checkpoints: frozenset[str] = frozenset()
+    checkpoints: Mapping[str, Path] = field(default_factory=dict)
 
     def problems(self, papers: Iterable[PaperDeclaration]) -> list[str]:
         """Names in the scale that mean nothing: of models, and of experiments of these papers."""
@@ -73,9 +74,9 @@ class Scale:
         declared = self._images[name]
         return Derivation(name, declared.get("side", origin.image_size), declared.get("train", origin.train))
 
-    def data(self, name: str) -> str:
-        """The data set that stands for `name` at this scale, made smaller where the scale says so."""
-        stands = self.declared["data"].get(name, name)
+    def data(self, name: str, experiment: str = "") -> str:
+        """The data set that stands for `name` at this scale, in an experiment, made smaller where the scale says so."""
+        stands = self._own(experiment).get("data", {}).get(name) or self.declared["data"].get(name, name)
         origin = self.info(stands)
         return self._derivation(stands, origin).name if origin and stands in self._images else stands
 
@@ -114,7 +115,7 @@ class Scale:
         return self._own(experiment).get("rate_factor", 1.0)
 
     def stand_in(self, checkpoint: str) -> dict:
-        """What stands in at this scale for a checkpoint that has to be got: {run, data}, {} where nothing does.
+        """What stands in at this scale for a checkpoint that has to be got: {run, experiment}, {} where nothing does.
 
         Parameters
         ----------

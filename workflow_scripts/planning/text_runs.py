@@ -5,11 +5,14 @@ number would be known only once the text is prepared. An epoch is the next so ma
 of all batches, as it is the next `samples_per_epoch` images of a stream of permutations of all images.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.registry import TO_BE_NAMED
+from workflow_scripts.models import names as model_names
+from workflow_scripts.models.language.bert_config import read_config
 from workflow_scripts.planning.run import Checkpoint, Described
-from workflow_scripts.planning.scaling import in_epochs
+from workflow_scripts.planning.scaling import Scale, in_epochs
 from workflow_scripts.recipes import schedules
 from workflow_scripts.recipes.recipe import MISSING, keys, kind_of, own
 
@@ -41,49 +44,88 @@ def text_run(resolver: "RunResolver", experiment: str, declared: dict, where: st
         listed = ", ".join(allowed)
         resolver.problems += [f"{where}: {key} is not of the task {task}; allowed are {listed}" for key in unknown]
         return None
-    pretrained, stand_in, begins_with = _pretrained(resolver, declared.get("pretrained"), where)
-    data = stand_in.get("data", {}).get(declared["data"]) or scale.data(declared["data"])
+    begins = _beginning(resolver, experiment, declared, where)
+    data = scale.data(declared["data"], begins.experiment)
     for name in (declared["data"], data):
         if getattr(scale.info(name), "form", None) != FORMS[task]:
             resolver.problems.append(f"{where}: data is {name!r}, which is no {FORMS[task]}, as {task} needs them")
+    if begins.pieces and begins.pieces != _pieces(scale, data):
+        resolver.problems.append(
+            f"{where}: data is {data!r}, in word pieces of {_pieces(scale, data)}, but what it begins with knows those "
+            f"of {begins.pieces}; let both have the same"
+        )
     model, model_factor = resolver.model(declared["model"], where)
-    factor = schedules.product(model_factor, scale.rate_factor(experiment))
+    factor = schedules.product(model_factor, scale.rate_factor(begins.experiment))
     paper_steps = declared["updates_per_epoch"]
     recipe = kind(
-        **scale.own_text(experiment, settings) | {"pretrained": pretrained},
+        **scale.own_text(begins.experiment, settings) | {"pretrained": begins.pretrained},
         data=data,
-        model=begins_with.run.recipe["model"] if begins_with else model,
+        model=begins.model or model,
         optimizer=declared["optimizer"],
         schedule=in_epochs(schedules.scaled(declared["schedule"], factor), paper_steps),
         epochs=declared["epochs"],
-        evaluate_every=scale.evaluate_every(experiment, declared["evaluate_every"]),
+        evaluate_every=scale.evaluate_every(begins.experiment, declared["evaluate_every"]),
         seed=declared["seed"],
     )
-    return Described(recipe, paper_steps, factor, begins_with)
+    return Described(recipe, paper_steps, factor, begins.checkpoint)
 
 
-def _pretrained(
-    resolver: "RunResolver", declared: str | None, where: str
-) -> tuple[dict | None, dict, Checkpoint | None]:
-    """What a run begins with: {run, at, model}, {folder} or nothing; what stands in for a folder at this scale; and the
-    checkpoint of that run.
+class Beginning(NamedTuple):
+    """What a run begins with.
 
-    Parameters
-    ----------
-    declared : "run@epoch-n", or the name of a checkpoint in config.yaml's data.sources.
+    pretrained : as its recipe says it, {run, at, model}, {folder} or None. checkpoint : of that run.
+    experiment : the one whose settings at this scale the run takes. model : that which the checkpoint has, where it is
+    known. pieces : the data set or checkpoint whose word pieces it knows; "" where it begins with nothing.
     """
-    if declared is None:
-        return None, {}, None
-    stand_in = {} if "@" in declared else resolver.scale.stand_in(declared)
-    reference = declared if "@" in declared else stand_in.get("run")
-    if reference is None:
-        if declared not in (TO_BE_NAMED | resolver.scale.checkpoints):
-            resolver.problems.append(
-                f"{where}: pretrained is {declared!r}, which is neither a run@epoch-n nor the folder of a BERT "
-                "checkpoint that config.yaml names in data.sources"
-            )
-        return {"folder": declared}, {}, None
-    found = resolver.checkpoint(reference, f"{where}: pretrained")
+
+    experiment: str
+    pretrained: dict | None = None
+    checkpoint: Checkpoint | None = None
+    model: dict | None = None
+    pieces: str = ""
+
+
+def _beginning(resolver: "RunResolver", experiment: str, declared: dict, where: str) -> Beginning:
+    """What `pretrained` of a run means: "run@epoch-n", or the name of a checkpoint in config.yaml's data.sources."""
+    scale, named = resolver.scale, declared.get("pretrained")
+    if named is None:
+        return Beginning(experiment)
+    stand_in = {} if "@" in named else scale.stand_in(named)
+    if "@" not in named and not stand_in:
+        return _folder(resolver, experiment, declared, where)
+    experiment = stand_in.get("experiment", experiment)
+    found = resolver.checkpoint(stand_in.get("run", named), f"{where}: pretrained")
     if found is None:
-        return None, stand_in, None
-    return found.source(), stand_in, found
+        return Beginning(experiment)
+    recipe = found.run.recipe
+    return Beginning(experiment, found.source(), found, recipe["model"], _pieces(scale, recipe["data"]))
+
+
+def _folder(resolver: "RunResolver", experiment: str, declared: dict, where: str) -> Beginning:
+    """A BERT folder: at a scale that makes networks smaller the network is the folder's, else that of the paper."""
+    scale, name = resolver.scale, declared["pretrained"]
+    if name not in (TO_BE_NAMED | scale.checkpoints.keys()):
+        resolver.problems.append(
+            f"{where}: pretrained is {name!r}, which is neither a run@epoch-n nor the folder of a BERT checkpoint that "
+            "config.yaml names in data.sources"
+        )
+    begins = Beginning(experiment, {"folder": name}, pieces=name)
+    if name not in scale.checkpoints:
+        return begins
+    try:
+        theirs = model_names.check({"name": "bert", **read_config(scale.checkpoints[name]).options})
+        papers = model_names.check(model_names.as_spec(declared["model"]))
+    except InputError as error:
+        resolver.problems.append(f"config.yaml: data.sources.{name}: {error}")
+        return begins
+    if theirs != papers and scale.model(papers, resolver.paper.name)[0] == papers:
+        other = ", ".join(f"{key} {value}, not {papers[key]}" for key, value in theirs.items() if value != papers[key])
+        resolver.problems.append(
+            f"config.yaml: data.sources.{name} is another network than the paper's that {where} begins with: {other}"
+        )
+    return begins._replace(model=theirs)
+
+
+def _pieces(scale: Scale, data: str) -> str:
+    """The data set or checkpoint whose word pieces a text has."""
+    return getattr(scale.info(data), "vocabulary", "") or data

@@ -8,9 +8,9 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from workflow_scripts.models.language.attention import seen
+from workflow_scripts.models.language.bert_config import EPSILON
 from workflow_scripts.models.language.layers import EncoderLayer
 
-EPSILON = 1e-12
 DEVIATION = 0.02  # of initial weights
 
 

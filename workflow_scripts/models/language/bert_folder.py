@@ -11,20 +11,12 @@ from torch import Tensor, nn
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import whole_directory
-from workflow_scripts.datasets.text.settings import CHECKPOINT_FILES, VOCABULARY
+from workflow_scripts.datasets.text.settings import VOCABULARY
 from workflow_scripts.datasets.text.wordpieces import CLS, MASK, PAD, SEP, UNKNOWN, vocabulary_problem
 from workflow_scripts.models import checkpoints
-from workflow_scripts.models.language.bert import DEVIATION, EPSILON, HEADS, Bert
+from workflow_scripts.models.language.bert import DEVIATION, HEADS, Bert
+from workflow_scripts.models.language.bert_config import CONFIG, FIXED, OPTIONS, WEIGHTS, read_config
 
-CONFIG, WEIGHTS = CHECKPOINT_FILES
-# Our options by the names of config.json.
-OPTIONS = {
-    "num_hidden_layers": "layers", "hidden_size": "width", "num_attention_heads": "heads", "intermediate_size": "ffn",
-    "max_position_embeddings": "longest", "hidden_dropout_prob": "dropout",
-    "attention_probs_dropout_prob": "attention_dropout",
-}  # fmt: skip
-# What else a BERT may be, and the only value that ours has.
-FIXED = {"model_type": "bert", "hidden_act": "gelu", "layer_norm_eps": EPSILON, "type_vocab_size": 2}
 # Our parts by the names of the usual form; a layer's come after its number.
 PARTS = {
     "bert.embeddings.word_embeddings": "words", "bert.embeddings.position_embeddings": "places",
@@ -97,33 +89,16 @@ def read_bert(folder: Path) -> BertFolder:
     ------
     InputError : a file is missing or damaged, or it is no BERT of the usual kind.
     """
-    try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{folder / CONFIG} cannot be read ({error}); give a folder with {CONFIG}, {WEIGHTS} and the word pieces"
-        ) from None
-    problems = [
-        f"{key} is {config.get(key)!r} and not {value!r}"
-        for key, value in FIXED.items()
-        if config.get(key, value) != value
-    ]
-    problems += [
-        f"{key} is missing" for key in ("vocab_size", *OPTIONS) if not isinstance(config.get(key), int | float)
-    ]
-    if problems:
-        raise InputError.together(f"{folder / CONFIG} is of no BERT that can be used", problems)
+    config = read_config(folder)
     if not (folder / WEIGHTS).is_file() and (folder / "pytorch_model.bin").is_file():
         raise InputError(
             f"{folder} has its weights in pytorch_model.bin, a pickle, which is not read as it may run anything; save "
             f"them as {WEIGHTS} (from_pretrained, then save_pretrained, where you trust it)"
         )
     state = usual_to_ours(checkpoints.load(folder / WEIGHTS, leave_out=REPEATED).state)
-    vocabulary = config["vocab_size"]
-    if "words.weight" not in state or len(state["words.weight"]) != vocabulary:
-        raise InputError(f"{folder / WEIGHTS} has not the {vocabulary} word pieces that {CONFIG} names")
-    options = {ours: config[usual] for usual, ours in OPTIONS.items()}
-    return BertFolder(folder, options, vocabulary, config.get("pad_token_id") or 0, state)
+    if "words.weight" not in state or len(state["words.weight"]) != config.vocabulary:
+        raise InputError(f"{folder / WEIGHTS} has not the {config.vocabulary} word pieces that {CONFIG} names")
+    return BertFolder(folder, config.options, config.vocabulary, config.pad, state)
 
 
 def of_run(path: Path) -> BertFolder:
