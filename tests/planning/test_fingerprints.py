@@ -10,7 +10,8 @@ from workflow_scripts.recipes.schema import read_yaml
 
 ROOT = Path(__file__).parents[2]
 
-# Of all runs on images and of all analyses of these. A change of papers/ or scales/ that is meant changes them too.
+# Of all runs on images, or of translation, and of all analyses of these. A change of papers/ or scales/ that is meant
+# changes them too.
 DIGESTS = {
     ("demo", "gotmare2019"): "647617206beb",
     ("demo", "iyer2020"): "48f590db82f4",
@@ -19,13 +20,24 @@ DIGESTS = {
 }
 
 
+TRANSLATION = {"demo": "330108810974", "reduced": "709eac1584ff", "paper": "f3de5b4664ac"}
+
+
+def planned(scale, paper):
+    return make_plan({**read_yaml(ROOT / "config.yaml"), "scale": scale, "papers": [paper]}, ROOT)
+
+
 @pytest.mark.parametrize(("scale", "paper"), DIGESTS)
 def test_identities_stay(scale, paper):
-    plan = make_plan({**read_yaml(ROOT / "config.yaml"), "scale": scale, "papers": [paper]}, ROOT)
-    assert digest(plan) == DIGESTS[scale, paper]
+    assert digest(planned(scale, paper), None) == DIGESTS[scale, paper]
 
 
-def digest(plan):
-    runs = {id for id, run in plan.runs.items() if "task" not in run.recipe}
+@pytest.mark.parametrize("scale", TRANSLATION)
+def test_identities_of_translation_stay(scale):
+    assert digest(planned(scale, "iyer2020"), "translation") == TRANSLATION[scale]
+
+
+def digest(plan, task):
+    runs = {id for id, run in plan.runs.items() if run.recipe.get("task") == task}
     data = {plan.runs[id].recipe["data"] for id in runs}
     return fingerprint([sorted(runs), sorted(id for id, each in plan.analyses.items() if each.data in data)])

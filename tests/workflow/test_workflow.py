@@ -16,6 +16,8 @@ from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings
 
 from tests.shared.checkout import NASTY, SCALE, snakemake
 from workflow_scripts.evidence.tables import read_table
+from workflow_scripts.planning.configuration import read_config
+from workflow_scripts.planning.plan import make_plan
 
 ROOT = Path(__file__).parents[2]
 GOTMARE = {"papers": ["gotmare2019"]}
@@ -79,6 +81,22 @@ def test_the_papers_scale_takes_the_same_jobs(to_run):
 def test_an_artifact_takes_what_it_needs_and_no_more(to_run, artifact, expected):
     name = f"gotmare2019_{artifact}"
     assert count(to_run(name, scale="paper", **GOTMARE)) == {**expected, "prepare_data": 1, name: 1}
+
+
+def test_the_papers_scale_takes_106_trainings_on_language(to_run):
+    """And those of BERT wait for the checkpoint that they begin with."""
+    jobs = to_run(jobs=True, scale="paper", papers=["iyer2020"])
+    plan = make_plan(read_config(ROOT, {"scale": "paper", "papers": ["iyer2020"]}), ROOT)
+    trained = [plan.runs[job.wildcards_dict["id"]] for job in jobs if job.rule.name == "train"]
+    tasks = Counter(run.recipe.get("task") for run in trained)
+    assert tasks == {None: 333, "translation": 82, "masked_lm": 3, "question_answering": 21}
+    inputs = {job.wildcards_dict["id"]: set(map(str, job.input)) for job in jobs if job.rule.name == "train"}
+    begun = [run for run in trained if run.teacher]
+    assert len(begun) == 9
+    for run in begun:
+        assert str(plan.paths.checkpoints(run.teacher)) in inputs[run.id]
+    answered = Counter(job.rule.name for job in jobs)["answers"]
+    assert answered == 7
 
 
 def test_lint_is_content(tmp_path):

@@ -11,7 +11,8 @@ def differences(sources: Sources) -> str:
 
     What was trained is read from the runs' own tables. `sources.runs` has of each run {"table", "setting", "declared"}:
     where its metrics are, which setting it is a trial of, and what the paper says of it (data, model, batch_size or
-    batch_tokens, schedule, and trials, as many as the artifact shows of the setting).
+    batch_tokens, schedule, pretrained where it is a checkpoint that is not trained here, and trials, as many as the
+    artifact shows of the setting).
     """
     pairs: dict[str, dict[tuple[str, str], None]] = {"": {}, "batch": {}, "rate": {}}
     trials: dict[str, list[str]] = {}
@@ -22,6 +23,8 @@ def differences(sources: Sources) -> str:
         trials.setdefault(described["setting"], []).append(run)
         pairs[""][recipe["data"], declared["data"]] = None
         pairs[""][_network(recipe["model"]), _network(declared["model"])] = None
+        if "pretrained" in declared:
+            pairs[""][_begun(recipe), declared["pretrained"]] = None
         pairs["batch"][_batch(recipe), _batch(declared)] = None
         pairs["rate"][_rate(recipe["schedule"]), _rate(declared["schedule"])] = None
     parts = [f"{what} {shown}".strip() for what, found in pairs.items() for shown in _for(found)]
@@ -48,6 +51,12 @@ def _rate(schedule: Mapping[str, Any]) -> str:
         schedule[key] for key in ("lr", "lr_max") if key in schedule
     ]
     return f"{max(rates):g}" if rates else schedule["name"]
+
+
+def _begun(recipe: Mapping[str, Any]) -> str:
+    """What a training began with."""
+    pretrained = recipe["pretrained"]
+    return "a pre-training of our own" if "run" in pretrained else pretrained["folder"]
 
 
 def _network(model: Mapping[str, Any]) -> str:
