@@ -12,7 +12,7 @@ decompositions of SVCCA are not counted.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,6 +86,8 @@ def main() -> None:
     print("\nThe hours are from rates that are")
     for network in networks:
         print(f"  {short(network):40} {rates.described(network)}")
+    if missing := to_be_named(plan, needed):
+        print(f"\n{missing}")
     for reason in reasons(plan, jobs, epochs, inventory):
         print(reason)
 
@@ -99,9 +101,23 @@ def tables_of_papers() -> dict[Path, str]:
 
 def counted(plan: Plan, needed: dict[tuple[str, str], Work], artifacts: int) -> tuple[int, list[Work]]:
     """Number of jobs, with those that prepare data and draw, and the work in them."""
-    data = {plan.runs[id].recipe["data"] for rule, id in needed if rule == "train"}
-    data |= {plan.analyses[id].data for rule, id in needed if rule != "train"}
-    return len(needed) + len(data) + artifacts, list(needed.values())
+    return len(needed) + len(data_of(plan, needed)) + artifacts, list(needed.values())
+
+
+def data_of(plan: Plan, needed: Iterable[tuple[str, str]]) -> set[str]:
+    """The data sets of work by rule and identity."""
+    return {plan.runs[id].recipe["data"] if rule == "train" else plan.analyses[id].data for rule, id in needed}
+
+
+def to_be_named(plan: Plan, needed: Iterable[tuple[str, str]]) -> str:
+    """A sentence on what this work rests on and config.yaml has to name first; empty where there is nothing."""
+    missing = sorted({name for data in data_of(plan, needed) for name in plan.to_be_named(data)})
+    if not missing:
+        return ""
+    return (
+        f"What rests on {', '.join(missing)} can be priced but not run: name them in config.yaml's data.sources first "
+        '(README.md, "Your own").'
+    )
 
 
 def row(jobs: int, works: list[Work], rates: Rates) -> tuple[str, ...]:
