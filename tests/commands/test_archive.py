@@ -29,13 +29,13 @@ def declared(tmp_path):
     return Declarations(tmp_path)
 
 
-def table(plan, results, name, accuracy=50.0, recipe=None):
+def table(plan, results, name, accuracy=50.0, recipe=None, seconds=2.25):
     """Write the metrics of the run that the declarations call `name`, as if it had been trained."""
     run = next(run for run in plan.runs.values() if f"gotmare2019/{name}" in run.names)
     frame = pd.DataFrame({"run": [run.id], "step": [1], "epoch": [1.0], "split": ["test"], "metric": ["accuracy"],
                           "value": [accuracy]})  # fmt: skip
     made = provenance.collect(scale="demo", data="digits", device="cpu", seeds=[1], fingerprints=[run.id])
-    made |= {"recipe": recipe or dict(run.recipe), "seconds": 2.25}
+    made |= {"recipe": recipe or dict(run.recipe), "seconds": seconds}
     write_table(results / "runs" / run.id / "metrics.parquet", frame, "metrics", provenance=made)
     return f"runs/{run.id}/metrics.parquet"
 
@@ -77,6 +77,15 @@ def test_other_numbers_of_the_same_recipe_need_a_word(declared, tmp_path):
     table(plan, results, "mode_G", 51.0)
     assert archive.add(plan, results, folder, {}).left == [file] and contents(folder) == before
     assert archive.add(plan, results, folder, {}, replace=True).added == [file] and contents(folder) != before
+
+
+def test_equal_numbers_of_another_time_are_the_same(declared, tmp_path):
+    plan, results, folder = declared.plan(), tmp_path / "results", tmp_path / "archive"
+    file = table(plan, results, "mode_G")
+    archive.add(plan, results, folder, GAPS)
+    before = contents(folder)
+    table(plan, results, "mode_G", seconds=3.5)
+    assert archive.add(plan, results, folder, {}).same == [file] and contents(folder) == before
 
 
 @pytest.mark.parametrize(

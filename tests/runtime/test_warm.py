@@ -38,6 +38,14 @@ time.sleep(60)
 """
 
 
+NOTEBOOK = """
+import os, subprocess, sys
+command = [sys.executable, "-m", "workflow_scripts.runtime.warm", "kernel", "shown"]
+environment = {**os.environ, "JPY_PARENT_PID": str(os.getpid())}
+subprocess.run(command, env=environment, start_new_session=True)
+"""
+
+
 @pytest.fixture(scope="module")
 def place():
     with warm.started(packages=()) as place:
@@ -164,3 +172,17 @@ def test_without_a_warm_process_it_starts_afresh(tmp_path, monkeypatch):
     monkeypatch.setenv(warm.VARIABLE, str(tmp_path / "nothing"))
     process = launch(tmp_path, MIRROR, "x", through=True)
     assert json.loads(process.communicate()[0])[0] == ["x"] and process.returncode == 0
+
+
+def test_a_kernel_ends_with_what_executes_its_notebook(place, tmp_path):
+    """It is in a session of its own, so that nothing else would reach it."""
+    (tmp_path / "shown.py").write_text(SLEEPER)
+    path = os.pathsep.join([str(tmp_path), str(Path(warm.__file__).parents[2])])
+    environment = {**os.environ, "PYTHONPATH": path, "SEEN": str(tmp_path / "seen")}
+    notebook = subprocess.Popen([sys.executable, "-c", NOTEBOOK], cwd=tmp_path, env=environment)
+    wait_for(lambda: (tmp_path / "seen").exists() and (tmp_path / "seen").read_text())
+    kernel = (tmp_path / "seen").read_text()
+    assert lives(kernel)
+    notebook.kill()
+    notebook.wait()
+    wait_for(lambda: not lives(kernel))

@@ -29,7 +29,7 @@ class SocketKernelManager(AsyncKernelManager):
                 sys.executable,
                 "-m",
                 "workflow_scripts.runtime.warm",
-                "run",
+                "kernel",
                 "ipykernel_launcher",
                 "-f",
                 "{connection_file}",

@@ -47,6 +47,7 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 SIZE = struct.Struct("!I")
 TAKEN = b"+"  # a request that was read
 SECONDS = 10.0  # that either side waits for the other's part of a request
+ATTENTION = 1.0  # seconds after which the end of a kernel's notebook is seen
 
 
 @contextlib.contextmanager
@@ -69,10 +70,11 @@ def started(packages: tuple[str, ...] = (*COMPUTING, *DRAWING)) -> Iterator[Path
             process.wait()
 
 
-def run(module: str, arguments: list[str]) -> int | None:
+def run(module: str, arguments: list[str], parent: int | None = None) -> int | None:
     """Run `python -m module arguments` as a child of the warm process; its exit status, or None where there is none.
 
-    A status below 0 is the signal that ended it, as of `subprocess`.
+    A status below 0 is the signal that ended it, as of `subprocess`; that of SIGKILL too where `parent`, the number of
+    the process that started this one, has ended meanwhile.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
         try:
@@ -88,13 +90,27 @@ def run(module: str, arguments: list[str]) -> int | None:
                 return None
         except OSError:
             return None
-        answer = line.recv(SIZE.size)  # when it has ended
+        answer = _answered(line, parent)
     return struct.unpack("!i", answer)[0] if len(answer) == SIZE.size else -signal.SIGKILL
 
 
-def become_module(module: str, arguments: list[str]) -> NoReturn:
-    """Turn this process into `python -m module arguments`: by the warm process or, where there is none, afresh."""
-    status = run(module, arguments)
+def _answered(line: socket.socket, parent: int | None) -> bytes:
+    """The answer once the child has ended; nothing where `parent` has."""
+    line.settimeout(None if parent is None else ATTENTION)
+    while True:
+        try:
+            return line.recv(SIZE.size)
+        except TimeoutError:
+            if os.getppid() != parent:
+                return b""
+
+
+def become_module(module: str, arguments: list[str], parent: int | None = None) -> NoReturn:
+    """Turn this process into `python -m module arguments`: by the warm process or, where there is none, afresh.
+
+    parent : where there is a warm process, as of `run`.
+    """
+    status = run(module, arguments, parent)
     if status is None:
         os.execv(sys.executable, [sys.executable, "-m", module, *arguments])
     if status < 0:
@@ -235,9 +251,12 @@ def _end_with(line: socket.socket) -> None:
 
 
 def main() -> None:
-    """`serve PLACE LIFELINE PACKAGES ...`, or `run MODULE ARGUMENTS ...`."""
-    if sys.argv[1] == "run":
-        become_module(sys.argv[2], sys.argv[3:])
+    """`serve PLACE LIFELINE PACKAGES ...`, `run MODULE ARGUMENTS ...`, or `kernel MODULE ARGUMENTS ...`.
+
+    A kernel ends when what executes its notebook does, as it would by itself were it a child of that process.
+    """
+    if sys.argv[1] in ("run", "kernel"):
+        become_module(sys.argv[2], sys.argv[3:], int(os.environ["JPY_PARENT_PID"]) if sys.argv[1] == "kernel" else None)
     place, lifeline, *packages = sys.argv[2:]
     listener = listening(place)
     for package in packages:
