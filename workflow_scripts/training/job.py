@@ -20,15 +20,13 @@ from workflow_scripts.recipes.needs import needed_folder
 from workflow_scripts.recipes.recipe import with_fallback
 from workflow_scripts.recipes.steps import updates_per_epoch
 from workflow_scripts.runtime.log import say
-from workflow_scripts.runtime.processes import Processes
+from workflow_scripts.runtime.processes import ALONE, Processes
 from workflow_scripts.runtime.store import Store, digest
 from workflow_scripts.training.settings import Settings
 from workflow_scripts.training.snapshot import Facts, Snapshot
 
 if TYPE_CHECKING:
     from workflow_scripts.training.history import History
-
-ALONE = Processes()
 
 
 class Trainer:
