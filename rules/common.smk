@@ -12,6 +12,7 @@ sys.path.insert(0, str(ROOT))
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.planning.plan import make_plan
 from workflow_scripts.planning.titles import Titles
+from workflow_scripts.recipes import places
 from workflow_scripts.recipes.canonical import canonical, fingerprint
 
 try:
@@ -35,7 +36,7 @@ wildcard_constraints:
 
 def checkpoint(end: dict) -> str:
     """The file of {run, at}."""
-    return str(PATHS.checkpoints(end["run"]) / f"{end['at']}.safetensors")
+    return str(places.checkpoint(PATHS.run(end["run"]), end["at"]))
 
 
 def artifact_file(artifact) -> str:

@@ -46,12 +46,12 @@ def end() -> None:
 
 
 onstart:
+    jobs = list(workflow.dag.needrun_jobs())
     if not workflow.output_settings.verbose:
-        print_job_lines(logger.handlers, len(list(workflow.dag.needrun_jobs())))
+        print_job_lines(logger.handlers, len(jobs))
     show_time_left(workflow.logger_manager.get_log_handlers())
     if not PATHS.archived:
-        write_run_groups(job.wildcards.id for job in workflow.dag.needrun_jobs() if job.rule.name == "train")
-    jobs = list(workflow.dag.needrun_jobs())
+        write_run_groups(job.wildcards.id for job in jobs if job.rule.name == "train")
     if ON_THIS_MACHINE and len(jobs) >= WORTH_WARMING:
         LASTING.enter_context(warm.started(warm_packages({job.rule.name for job in jobs})))
 

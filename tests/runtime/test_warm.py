@@ -38,6 +38,7 @@ time.sleep(60)
 """
 
 
+LAUNCHER = "import sys; from workflow_scripts.runtime.warm import become_module; become_module('shown', sys.argv[1:])"
 NOTEBOOK = """
 import os, subprocess, sys
 command = [sys.executable, "-m", "workflow_scripts.runtime.warm", "kernel", "shown"]
@@ -70,7 +71,7 @@ def lives(process):
 def launch(folder, code, *arguments, through, **more):
     """Start the code as a module, by the warm process or by Python itself, as a shell would."""
     (folder / "shown.py").write_text(code)
-    command = [sys.executable, "-m", *(["workflow_scripts.runtime.warm", "run"] if through else []), "shown"]
+    command = [sys.executable, *(["-c", LAUNCHER] if through else ["-m", "shown"])]
     root = Path(warm.__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{root}", "SEEN": str(folder / "seen"), **more}
     if not through:

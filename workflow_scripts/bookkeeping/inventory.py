@@ -18,7 +18,7 @@ from workflow_scripts.evidence import provenance
 from workflow_scripts.evidence.tables import read_facts
 from workflow_scripts.planning.kinds import KINDS, OF_TRIALS
 from workflow_scripts.planning.plan import Plan, make_plan
-from workflow_scripts.recipes import engine
+from workflow_scripts.recipes import engine, places
 from workflow_scripts.recipes.canonical import canonical, fingerprint
 from workflow_scripts.recipes.identity import curve_training, measurement
 from workflow_scripts.runtime.store import Store, digest
@@ -110,7 +110,7 @@ class Inventory:
         complete = [each for each in asked if not _has_unknown(each[2])]
         wanted |= _by_id((plan, fingerprint(identity), [name]) for plan, name, identity in complete)
         incomplete = [each for each in asked if _has_unknown(each[2])]
-        for folder in _folders(self.paths.results / "store" / "*"):
+        for folder in _folders(self.paths.store / "*"):
             item = Item("work", folder, wanted.get(folder.name, []))
             try:
                 identity = json.loads((folder / "identity.json").read_text(encoding="utf-8"))
@@ -142,8 +142,8 @@ class Inventory:
 
     def _digest(self, end: dict) -> object:
         """SHA-256 of the checkpoint {run, at}, or UNSEEN where it is not here."""
-        folders = self.paths.checkpoints(end["run"]), self.paths.results / "store" / end["run"] / "checkpoints"
-        for path in (folder / f"{end['at']}.safetensors" for folder in folders):
+        folders = self.paths.run(end["run"]), self.paths.store / end["run"]
+        for path in (places.checkpoint(folder, end["at"]) for folder in folders):
             if path.exists():
                 return self._digest_of(path)
         return UNSEEN
@@ -169,7 +169,7 @@ class Inventory:
     @functools.cached_property
     def _present(self) -> set[str]:
         """SHA-256 of all checkpoints of runs that are here."""
-        return {self._digest_of(path) for path in self.paths.run("*").parent.glob("*/checkpoints/*.safetensors")}
+        return {self._digest_of(path) for path in places.runs(self.paths.results).glob("*/checkpoints/*.safetensors")}
 
     def _artifacts(self, results: Path) -> Iterator[Item]:
         declared = {

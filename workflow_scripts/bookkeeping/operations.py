@@ -218,6 +218,4 @@ def count(model: str, info) -> tuple[float, int]:
     with torch.device("meta"):
         network = models.build(yaml.safe_load(model), info).eval()
         image = torch.empty(1, info.channels, info.image_size, info.image_size)
-    with FlopCounterMode(display=False) as counter:
-        network(image)
-    return counter.get_total_flops(), sum(parameter.numel() for parameter in network.parameters())
+    return _counted(network, 1, image)

@@ -168,7 +168,7 @@ def would_run(targets: list[str], changed: dict, files: Sequence[Path] = ()) -> 
 def left_of(plan: Plan, id: str) -> int:
     """Epochs of a run that are still to be trained; its job takes the rest from the store."""
     run = plan.runs[id]
-    return epochs_left(Store(plan.paths.results / "store", id, {}), run.job)
+    return epochs_left(Store(plan.paths.store, id, {}), run.job)
 
 
 def still(plan: Plan, needed: dict[tuple[str, str], Work], jobs: list[Pending], epochs: dict[str, int]) -> list[Work]:
@@ -193,7 +193,7 @@ def reasons(plan: Plan, jobs: list[Pending], epochs: dict[str, int], inventory: 
         run, whole = plan.runs[job.id], plan.runs[job.id].recipe["epochs"]
         if epochs[job.id] < whole:
             lines.append(f"  {run.names[0]} goes on after epoch {whole - epochs[job.id]} of {whole}")
-        elif (plan.paths.results / "store" / job.id).exists():
+        elif (plan.paths.store / job.id).exists():
             lines.append(f"  {run.names[0]} is trained again: {job.why}")
         elif like := nearest(run.recipe, stale):
             lines.append(f"  {run.names[0]} is trained anew: unlike in {like[0]}, {'; '.join(like[1]) or SPELLING}")

@@ -8,9 +8,7 @@ from torch import Tensor
 
 from workflow_scripts.datasets.text.questions import QuestionText, Windows
 from workflow_scripts.generation.answers import LONGEST, best_spans
-from workflow_scripts.runtime.processes import Processes
-
-ALONE = Processes()
+from workflow_scripts.runtime.processes import ALONE, Processes
 
 
 class Spans:

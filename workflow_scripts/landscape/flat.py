@@ -77,9 +77,7 @@ class FlatModel:
         InputError : a parameter is missing from the state, is no tensor or has another shape.
         """
         problems = [
-            f"{name} should have shape {tuple(shape)}, " + _found(state[name])
-            if name in state
-            else f"{name} should have shape {tuple(shape)}, it is missing from the checkpoint"
+            f"{name} should have shape {tuple(shape)}, {_found(state, name)}"
             for name, shape in self.shapes.items()
             if not isinstance(state.get(name), Tensor) or state[name].shape != shape
         ]
@@ -94,8 +92,11 @@ class FlatModel:
         return {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
 
 
-def _found(value: object) -> str:
+def _found(state: Mapping[str, object], name: str) -> str:
     """What a checkpoint has for a parameter, as the end of a sentence."""
+    if name not in state:
+        return "it is missing from the checkpoint"
+    value = state[name]
     return f"the checkpoint has {tuple(value.shape) if isinstance(value, Tensor) else described(value)}"
 
 

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workflow_scripts.planning.kinds import KINDS
-
-RUN_GROUPS = "run_groups"  # a folder of the results
+from workflow_scripts.recipes import places
 
 
 @dataclass(frozen=True)
@@ -30,17 +29,21 @@ class Paths:
         return self.data / name / "dataset.json"
 
     def run(self, id: str) -> Path:
-        return self.results / "runs" / id
+        return places.runs(self.results) / id
 
     def metrics(self, id: str) -> Path:
-        return self.measured / "runs" / id / "metrics.parquet"
+        return places.runs(self.measured) / id / "metrics.parquet"
 
     def checkpoints(self, id: str) -> Path:
-        return self.run(id) / "checkpoints"
+        return places.checkpoints(self.run(id))
+
+    @property
+    def store(self) -> Path:
+        return places.store(self.results)
 
     def run_groups(self, scale: str) -> Path:
         """The file that says which runs may be trained in one process."""
-        return self.results / RUN_GROUPS / f"{scale}.json"
+        return places.run_groups(self.results, scale)
 
     def analysis(self, kind: str, id: str) -> Path:
         return self.results / kind / id

@@ -126,13 +126,18 @@ def _training(name: str, trials: list[Run], plan: Plan) -> dict:
         "recipe": _recipe(trials[0]),
         "model": _in_words(recipe.get("model", {})),
         "data": recipe["data"],
-        "epochs": f"{recipe.get('epochs', '')} × {recipe.get('samples_per_epoch', '')}",
-        "batch": recipe.get("batch_size", ""),
+        "epochs": f"{recipe['epochs']} × {_epoch(recipe)}",
+        "batch": recipe.get("batch_size") or f"{recipe['batch_tokens']} tokens",
         "schedule": _in_words(recipe.get("schedule", {})),
         "trials": ", ".join(counted),
         "seconds": f"{sum(seconds) / len(seconds):.0f}" if seconds else "",
         **_made(found),
     }
+
+
+def _epoch(recipe: Mapping) -> str:
+    """What an epoch has: images, or updates on text."""
+    return recipe.get("samples_per_epoch") or f"{recipe['updates_per_epoch']} updates"
 
 
 def _in_words(part: dict) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from workflow_scripts.base.arguments import read_json
 from workflow_scripts.base.errors import InputError
+from workflow_scripts.recipes import places
 from workflow_scripts.recipes import recipe as recipes
 from workflow_scripts.recipes.canonical import canonical, fingerprint
 from workflow_scripts.recipes.labels import Label
@@ -81,4 +82,4 @@ class Job:
         if name := needed_folder(self.recipe):
             return folders.get(name)
         needed = needed_checkpoint(self.recipe)
-        return needed and runs / needed["run"] / "checkpoints" / f"{needed['at']}.safetensors"
+        return needed and places.checkpoint(runs / needed["run"], needed["at"])

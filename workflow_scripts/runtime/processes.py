@@ -96,6 +96,9 @@ class Processes:
         return bool(self.total(said.cuda() if torch.cuda.is_available() else said).item())
 
 
+ALONE = Processes()
+
+
 @contextlib.contextmanager
 def joined(device: str) -> Iterator[Processes]:
     """The processes that `torchrun` started, ready to talk; this one alone where it started none.

@@ -251,12 +251,12 @@ def _end_with(line: socket.socket) -> None:
 
 
 def main() -> None:
-    """`serve PLACE LIFELINE PACKAGES ...`, `run MODULE ARGUMENTS ...`, or `kernel MODULE ARGUMENTS ...`.
+    """`serve PLACE LIFELINE PACKAGES ...`, or `kernel MODULE ARGUMENTS ...`.
 
     A kernel ends when what executes its notebook does, as it would by itself were it a child of that process.
     """
-    if sys.argv[1] in ("run", "kernel"):
-        become_module(sys.argv[2], sys.argv[3:], int(os.environ["JPY_PARENT_PID"]) if sys.argv[1] == "kernel" else None)
+    if sys.argv[1] == "kernel":
+        become_module(sys.argv[2], sys.argv[3:], int(os.environ["JPY_PARENT_PID"]))
     place, lifeline, *packages = sys.argv[2:]
     listener = listening(place)
     for package in packages:

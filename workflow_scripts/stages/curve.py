@@ -23,6 +23,7 @@ from workflow_scripts.landscape.curves import evaluate_curve
 from workflow_scripts.landscape.flat import FlatModel
 from workflow_scripts.landscape.tidy import path_table
 from workflow_scripts.models import checkpoints
+from workflow_scripts.recipes import places
 from workflow_scripts.recipes.canonical import fingerprint
 from workflow_scripts.recipes.identity import curve_training
 from workflow_scripts.recipes.labels import Label
@@ -76,7 +77,7 @@ def trained(
     recipe = bench.recipe
     identity = curve_training(recipe, [digest(given.start), digest(given.end)], bench.data.info.sha256)
     id = fingerprint(identity)
-    with Store(results_folder(given, given.out) / "store", id, identity).locked() as store:
+    with Store(places.store(results_folder(given, given.out)), id, identity).locked() as store:
         snapshot = store.snapshot()
         state = CurveState.from_tensors(snapshot[0]) if snapshot else None
         log = EpochLog(id, recipe["epochs"], state.epoch if state else 0)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from workflow_scripts.base.arguments import add_resuming, add_running, results_folder
 from workflow_scripts.base.stage import command_line, run_stage
+from workflow_scripts.recipes import places
 from workflow_scripts.recipes.job import Job
 from workflow_scripts.recipes.needs import needed_folder
 from workflow_scripts.runtime.processes import joined
@@ -40,7 +41,7 @@ EXAMPLE = {
 
 def settings(given: argparse.Namespace, output: Path) -> Settings:
     """How to train, from the arguments that `add_running` and `add_resuming` made."""
-    store = results_folder(given, output) / "store"
+    store = places.store(results_folder(given, output))
     return Settings(given.data, store, given.device, given.snapshot_seconds, given.scale, given.threads, given.workers)
 
 
@@ -70,10 +71,10 @@ def main() -> None:
     folders = {needed_folder(job.recipe): given.pretrained}
     with joined(given.device) as processes:
         trainer = Trainer(settings(given, given.out), processes)
-        trainer.finish(job, given.teacher or given.pretrained or job.source(results / "runs"), given.out)
+        trainer.finish(job, given.teacher or given.pretrained or job.source(places.runs(results)), given.out)
     if trainer.has_trained and processes.alone:
-        groups = results / "run_groups" / f"{given.scale}.json"
-        trainer.finish_others(others_in_group(job, groups), results / "runs", folders)
+        groups = places.run_groups(results, given.scale)
+        trainer.finish_others(others_in_group(job, groups), places.runs(results), folders)
 
 
 if __name__ == "__main__":

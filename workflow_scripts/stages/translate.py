@@ -16,7 +16,7 @@ from torch import nn
 from workflow_scripts.base.arguments import add_running, read_json
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import write_text
-from workflow_scripts.base.stage import command_line, run
+from workflow_scripts.base.stage import command_line, run_stage
 from workflow_scripts.datasets.text.lines import read_lines
 from workflow_scripts.datasets.text.parallel import TextCodec
 from workflow_scripts.datasets.text.parallel_text import ParallelText
@@ -90,4 +90,4 @@ def translate_file() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_stage(main)

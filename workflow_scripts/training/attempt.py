@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from workflow_scripts.models import checkpoints
+from workflow_scripts.recipes import places
 from workflow_scripts.runtime.log import EpochLog
 from workflow_scripts.runtime.processes import Processes
 from workflow_scripts.runtime.store import Store
@@ -68,7 +69,7 @@ class Attempt:
         if not self.processes.is_main:
             return
         description = {"model": self.recipe["model"], "data": self.recipe["data"], "at": label, "run": self.id}
-        checkpoints.save(self.store.folder / "checkpoints" / f"{label}.safetensors", state, description)
+        checkpoints.save(places.checkpoint(self.store.folder, label), state, description)
         self.saved.append(label)
 
     def epoch_ended(self, progress: Progress) -> None:

@@ -18,14 +18,12 @@ from workflow_scripts.models.parts import part
 from workflow_scripts.recipes.labels import Label
 from workflow_scripts.recipes.schedules import rates
 from workflow_scripts.runtime.graphs import Replayed
-from workflow_scripts.runtime.processes import Processes
+from workflow_scripts.runtime.processes import ALONE, Processes
 from workflow_scripts.tasks.base import Batch, Loss, Reading, Task, Update
 from workflow_scripts.training import optimizers
 from workflow_scripts.training.history import History
 from workflow_scripts.training.kept import Kept
 from workflow_scripts.training.progress import Progress, Within
-
-ALONE = Processes()
 
 
 class Observer(Protocol):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import link_or_copy, whole_directory, whole_file, write_text
 from workflow_scripts.datasets.description import digests
+from workflow_scripts.recipes import places
 from workflow_scripts.recipes.canonical import canonical
 from workflow_scripts.recipes.job import NO_FOLDERS, Job
 from workflow_scripts.recipes.labels import Label
@@ -20,15 +21,13 @@ from workflow_scripts.recipes.needs import needed_folder
 from workflow_scripts.recipes.recipe import with_fallback
 from workflow_scripts.recipes.steps import updates_per_epoch
 from workflow_scripts.runtime.log import say
-from workflow_scripts.runtime.processes import Processes
+from workflow_scripts.runtime.processes import ALONE, Processes
 from workflow_scripts.runtime.store import Store, digest
 from workflow_scripts.training.settings import Settings
 from workflow_scripts.training.snapshot import Facts, Snapshot
 
 if TYPE_CHECKING:
     from workflow_scripts.training.history import History
-
-ALONE = Processes()
 
 
 class Trainer:
@@ -101,7 +100,7 @@ class Trainer:
                 break
             self._say(f"{job.id}: diverged at step {facts.diverged['step']}; going on with the fallback")
             if self.processes.is_main:
-                shutil.rmtree(store.folder / "checkpoints", ignore_errors=True)
+                shutil.rmtree(places.checkpoints(store.folder), ignore_errors=True)
             snapshot = Snapshot(Facts(attempts=[{"run": job.id, **facts.diverged}]))
         self._conclude(store, job, attempt.history, facts)
 
@@ -133,7 +132,7 @@ class Trainer:
         )
         table = store.folder / "metrics.parquet"
         write_table(table, history.table(job.id), "metrics", status, made)
-        store.finish(status, table, *(store.folder / "checkpoints").glob("*.safetensors"))
+        store.finish(status, table, *places.checkpoints(store.folder).glob("*.safetensors"))
 
     @cached_property
     def data(self) -> Any:
@@ -190,7 +189,7 @@ def missing(store: Store, job: Job) -> bool:
         return True
     reached = status.get("step", float("inf"))
     return any(
-        step < reached - 1 and not (store.folder / "checkpoints" / f"{label}.safetensors").exists()
+        step < reached - 1 and not places.checkpoint(store.folder, label).exists()
         for label, step in job.checkpoints.items()
     )
 
@@ -216,9 +215,9 @@ def epochs_left(store: Store, job: Job) -> int:
 def export(store: Store, job: Job, out: Path) -> None:
     """Give the workflow its outputs: the table and the checkpoints asked for, as further names of the store's files."""
     out.mkdir(parents=True, exist_ok=True)
-    with whole_directory(out / "checkpoints") as folder:
+    with whole_directory(places.checkpoints(out)) as folder:
         for label in job.checkpoints:
-            source = store.folder / "checkpoints" / f"{label}.safetensors"
+            source = places.checkpoint(store.folder, label)
             if source.exists():
                 link_or_copy(source, folder / source.name)
     write_text(out / "recipe.json", canonical(job.recipe) + "\n")

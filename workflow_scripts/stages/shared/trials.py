@@ -16,6 +16,7 @@ from workflow_scripts.base.arguments import parser, read_json, results_folder
 from workflow_scripts.evidence.dependencies import divergence, with_fallbacks
 from workflow_scripts.evidence.tables import write_table
 from workflow_scripts.models import checkpoints
+from workflow_scripts.recipes import places
 from workflow_scripts.recipes.canonical import fingerprint
 from workflow_scripts.recipes.identity import measurement
 from workflow_scripts.runtime.log import say
@@ -56,7 +57,7 @@ def _measured(kind: str, bench: Workbench, path: Path, given: argparse.Namespace
     """The row of a checkpoint, from the store if it has it."""
     work = measurement(kind, bench.recipe, digest(path))
     identity = {**work, "data": bench.data.info.sha256}
-    with Store(results_folder(given, given.out) / "store", fingerprint(work), identity).locked() as store:
+    with Store(places.store(results_folder(given, given.out)), fingerprint(work), identity).locked() as store:
         kept = store.finished()
         if kept is None:
             run = checkpoints.load(path).description.get("run", path.stem)
