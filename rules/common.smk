@@ -62,6 +62,5 @@ OBTAINABLE = [
 ]
 
 # What commands that plan for themselves need to know of the configuration: how jobs compute is no concern of theirs.
-CONFIGURATION = [
-    f"{key}={canonical(CONFIG[key])}" for key in ("scale", "papers", "results", "source", "data") if key in CONFIG
-]
+PLANNED_BY = {key: CONFIG[key] for key in ("scale", "papers", "results", "source", "data") if key in CONFIG}
+CONFIGURATION = [f"{key}={canonical(value)}" for key, value in PLANNED_BY.items()]

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.shared.browser import needs_chromium, read_report
-from tests.shared.checkout import NASTY, snakemake
+from tests.shared.checkout import NASTY, SCALE, snakemake
 from workflow_scripts.base.text import FIGURE_SPACE, sorted_by_numbers
 
 CURVE = {"kind": "path_metric", "metric": "loss", "split": "test", "series": [{"label": "x", "curve": "between"}]}
@@ -25,7 +25,7 @@ def artifact(number, section, panel):
 
 @pytest.fixture(scope="module")
 def report(site):
-    """The report of sections of one artifact, of two figures, and of a figure and a table."""
+    """The report of sections of one artifact, of two figures, and of a figure and a table, at another scale."""
     artifacts = {
         "figure_1": artifact("Figure 1", "10", RUN),
         "table_1": artifact("Table 1", "10", TABLE),
@@ -35,9 +35,10 @@ def report(site):
     }
     site.write("papers/tiny/artifacts.yaml", {"artifacts": artifacts})
     (site.root / "papers" / "tiny" / "reported.csv").write_text("id,row,column,value,std,n,unit,source,note\n")
-    done = snakemake("report", "--cores", "1", root=site.root, directory=site.directory)
+    site.write("scales/moments.yaml", SCALE)
+    done = snakemake("report", "--cores", "1", "--config", "scale=moments", root=site.root, directory=site.directory)
     assert done.returncode == 0, done.stderr
-    return site.directory / NASTY / "seconds" / "report.html"
+    return site.directory / NASTY / "moments" / "report.html"
 
 
 @needs_chromium
