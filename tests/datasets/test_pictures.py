@@ -174,6 +174,14 @@ def test_whatever_a_decoder_raises_is_one_sentence(tmp_path, contents):
     assert "\n" not in str(told.value) and len(str(told.value)) < 500
 
 
+def test_a_picture_that_would_be_resized_to_gigabytes_is_told(tmp_path):
+    Image.new("L", (1, 60_000)).save(tmp_path / "thin.png")
+    with pytest.raises(InputError, match=r"thin\.png is 1 x 60000 pixels, too long and thin to be resized"):
+        read_rgb(str(tmp_path / "thin.png"))
+    Image.new("L", (3, 300)).save(tmp_path / "scroll.png")
+    assert read_rgb(str(tmp_path / "scroll.png")).size == (3, 300)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(["PNG", "JPEG", "TIFF", "BMP", "PPM", "WEBP"]), st.data())
 def test_a_spoilt_picture_is_decoded_or_told(tmp_path_factory, form, data):

@@ -77,6 +77,21 @@ def test_a_vocabulary_of_another_size_is_told():
     assert "prepared with 6 word pieces, but the checkpoint has 5" in vocabulary_problem(6, 5, "the checkpoint")
 
 
+def test_hidden_files_are_no_documents(tmp_path):
+    """What a Mac or a notebook leaves behind is not Wikipedia."""
+    text = "".join(f"the cat {n} sat\nit was happy\n\n" for n in range(40))
+    for place in ("a.txt", "below/b.txt"):
+        (tmp_path / "text" / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "text" / place).write_text(text)
+    (tmp_path / "text" / "dataset.yaml").write_text("form: documents\ntest_every: 10\n")
+    before = prepare("mine", tmp_path / "before", tmp_path / "text")
+    (tmp_path / "text" / "._a.txt").write_bytes(b"\xff\xfe attributes")
+    (tmp_path / "text" / ".ipynb_checkpoints").mkdir()
+    (tmp_path / "text" / ".ipynb_checkpoints" / "a.txt").write_text(text)
+    assert prepare("mine", tmp_path / "after", tmp_path / "text").counts == before.counts
+    assert before.counts["train"]["documents"] == 72
+
+
 def test_questions_share_the_pieces_of_the_documents(documents, questions, tmp_path):
     both = [load_vocabulary(folder).get_vocab() for folder in (documents, questions)]
     assert both[0] == both[1]

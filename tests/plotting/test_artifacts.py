@@ -190,6 +190,17 @@ def test_plane_scale_spans_the_best_to_the_worst_that_keeps_its_colour():
             assert (np.diff(plane.scale(flat, {"metric": metric})[0]) > 0).all()
 
 
+@pytest.mark.parametrize(("low", "high"), [(1.14, 1.39), (0.79, 1.2), (0.01, 10), (52, 90)])
+def test_labels_of_a_planes_colour_bar_are_where_they_say(low, high):
+    plane = panels.module("plane")
+    ticks = np.geomspace(low, high, 5)
+    labels = [f"{tick:.{plane.digits(ticks)}g}" for tick in ticks]
+    assert len(set(labels)) == 5 and np.allclose(
+        [float(label) for label in labels], ticks, atol=np.diff(ticks).min() / 10
+    )
+    assert plane.digits(np.array([1.0, 2.0, 3.0])) == 2
+
+
 def test_similarity_map_and_difference(tmp_path):
     write_similarity(tmp_path, "a", 0.8)
     write_similarity(tmp_path, "b", 0.5)
@@ -384,6 +395,13 @@ def runs_of(root, trials=1, **changes):
         frame = pd.DataFrame([], columns=list(KINDS["metrics"].columns))
         write_table(root / f"r{seed}.parquet", frame, "metrics", DIVERGED, facts)
     return {f"r{n}": {"table": f"r{n}.parquet", "setting": "s", "declared": declared} for n in (1, 2)}
+
+
+def test_trials_of_several_settings_are_told_together(tmp_path):
+    runs = runs_of(tmp_path, trials=5)
+    more = {name: {**described, "setting": "other"} for name, described in list(runs.items())[:1]}
+    write = {"again": more.popitem()[1]}
+    assert differences(Sources(tmp_path, runs=runs | write)) == "Trained here: 1 to 2 of 5 trials."
 
 
 def test_what_was_trained_in_place_of_the_papers_is_told_below(tmp_path):

@@ -1,6 +1,7 @@
 """A training's recipe: its keys, defaults and checks stand in one record, and it is the same after a trip as JSON."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,50 @@ def test_a_recipe_of_images_has_no_task():
     ],
 )
 def test_what_a_recipe_cannot_be_is_told(change, told):
+    with pytest.raises(InputError) as error:
+        Job.read({"recipe": {**RECIPE, **change}, "checkpoints": {}})
+    assert told in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "value", [None, "x", [], [[1]], {}, {"a": 1}, -1, 1.5, True, "NaN"], ids=lambda value: json.dumps(value)
+)
+@pytest.mark.parametrize("name", ALL)
+def test_a_key_of_another_type_is_told_and_named(name, value):
+    """What a hand-written job may hold in place of each key: a recipe, or a sentence that names the key."""
+    value = math.nan if value == "NaN" else value
+    for key in ALL[name]:
+        try:
+            found = Job.read({"recipe": {**ALL[name], key: value}, "checkpoints": {}}).recipe[key]
+        except InputError as error:
+            assert key in str(error) or key == "task"
+        else:
+            good, null = ALL[name][key], value is None and key in ("image_sides", "freeze", "distillation", "fallback")
+            assert (
+                null or type(found) is type(good) or (good is None and isinstance(value, dict | list)) or key == "task"
+            )
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"initialisation": {"a": 1}}, "initialisation has the unknown key 'a'"),
+        ({"initialisation": {"variance": "3"}}, "initialisation.variance is '3'; it must be a number"),
+        ({"optimizer": {"name": []}}, "optimizer.name is []; it must be text"),
+        (
+            {"optimizer": {"name": "sgd", "weight_decay": -1}},
+            "weight_decay is -1; it must be a finite number, at least 0",
+        ),
+        ({"optimizer": {"name": "sgd", "momentum": 1}}, "momentum is 1"),
+        ({"optimizer": {"name": "adam", "eps": 0}}, "eps is 0"),
+        ({"optimizer": {"name": "adam", "betas": [0.9]}}, "optimizer.betas is [0.9]; it must be a list of 2"),
+        ({"freeze": {"part": "classifier"}}, "freeze has the keys part; it must have part, steps"),
+        ({"freeze": {"part": "classifier", "steps": "all"}}, "freeze.steps is 'all'; it must be a whole number"),
+        ({"distillation": {"temperature": 5}}, "distillation has the keys temperature"),
+        ({"image_sides": [4, 8]}, "image_sides.0 is 4; it must be a list of 2"),
+    ],
+)
+def test_what_a_part_of_a_recipe_cannot_be_is_told(change, told):
     with pytest.raises(InputError) as error:
         Job.read({"recipe": {**RECIPE, **change}, "checkpoints": {}})
     assert told in str(error.value)

@@ -15,6 +15,8 @@ from safetensors.torch import load_file, save_file
 from tests.shared.recipes import CURVE, RECIPE, small_recipe
 from tests.shared.stages import call_stage
 from workflow_scripts import models
+from workflow_scripts.base.arguments import COUNTS, read_json
+from workflow_scripts.base.errors import InputError
 from workflow_scripts.evidence.tables import read_table
 from workflow_scripts.models.vision.initialise import initialise
 from workflow_scripts.recipes.canonical import canonical
@@ -125,6 +127,19 @@ def test_a_plane_through_anyones_checkpoints(curve, foreign, tiny, tmp_path):
     assert set(iterates.index) == {(label, method) for label in ("w1", "w10") for method in ("affine", "linear")}
     assert iterates.loc[("w10", "affine"), "residual"] == pytest.approx(0, abs=1e-3)  # a itself lies in the plane
     assert iterates.loc[("w1", "affine"), "residual"] > 1
+
+
+def test_a_plane_through_checkpoints_of_one_name(curve, foreign, tiny, tmp_path):
+    """Two trainings' last epochs are called alike."""
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        shutil.copy(foreign[name], tmp_path / name / "epoch-7.safetensors")
+    ends = ["--start", tmp_path / "a/epoch-7.safetensors", "--end", tmp_path / "b/epoch-7.safetensors"]
+    status, told = call_stage("plane", *command("plane", tiny, tmp_path / "out", *ends, "--curve", curve))
+    assert status == 0, told
+    points = read_table(tmp_path / "out" / "points.parquet", "plane_points").frame
+    assert list(points.label.unique()) == ["w7 (start)", "w7 (end)", "bend"]
+    assert list(points.drop_duplicates("label").epoch) == [7, 7, -1]
 
 
 def test_checkpoints_of_a_wrapped_network_are_the_networks(curve, foreign, tiny, tmp_path):
@@ -302,13 +317,33 @@ def test_a_setting_that_cannot_be_is_told(change, expected, foreign, curve, tiny
     assert str(sentence).startswith("error: ") and expected in sentence, sentence
 
 
+ANALYSES = ("curve", "plane", "similarity", "embedding", "sharpness", "fisher", "range_test", "translate", "answer")
+
+
+@pytest.mark.parametrize("stage", ANALYSES)
+def test_a_setting_of_another_type_is_told_and_named(stage):
+    """Before anything is read, and for all of them together."""
+    example = importlib.import_module(f"workflow_scripts.stages.{stage}").EXAMPLE
+    assert read_json(json.dumps(example), example) == example
+    wrong = {key: "x" if isinstance(value, dict) else {"a": 1} for key, value in example.items()}
+    counts = COUNTS.intersection(example)
+    for key in example:
+        with pytest.raises(InputError, match=key):
+            read_json(json.dumps({**example, key: wrong[key]}), example)
+        with pytest.raises(InputError, match="is no finite number"):
+            read_json(json.dumps({**example, key: float("nan")}), example)
+    with pytest.raises(InputError) as error:
+        read_json(json.dumps({**wrong, **{key: 1 for key in counts}}), example)
+    assert all(f"- {key} is " in str(error.value) for key in example if key not in counts)
+
+
 @pytest.mark.parametrize(
     ("job", "expected"),
     [
         ("{", "is not JSON"),
         ("nowhere.json", "nowhere.json cannot be read"),
         ('{"recipe": {}}', "lacks checkpoints"),
-        ('{"recipe": 5, "checkpoints": {}}', "not a JSON mapping"),
+        ('{"recipe": 5, "checkpoints": {}}', "recipe is 5; it must be a mapping"),
         ('{"recipe": {"data": "tiny"}, "checkpoints": {}}', "lacks model, optimizer, schedule"),
         (canonical({"recipe": small_recipe(model={"name": "vgg61"}), "checkpoints": {}}), "no model 'vgg61'"),
         (canonical({"recipe": small_recipe(schedule={"name": "stair"}), "checkpoints": {}}), "'stair' is unknown"),

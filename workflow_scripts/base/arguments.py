@@ -2,10 +2,14 @@
 
 import argparse
 import json
+import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
+from workflow_scripts.base.checks import OrNull, form_problems
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.stage import command_line
 
@@ -13,6 +17,7 @@ from workflow_scripts.base.stage import command_line
 COUNTS = {"epochs", "batch_size", "samples_per_epoch", "evaluate_every"}
 COUNTS |= {"points", "side", "steps", "draws", "max_iterations"}
 
+OPTIONAL = {"model": {"name": ""}, "models": {"first": {"name": ""}, "second": {"name": ""}}, "sentences": 1}
 
 NAMING = """checkpoints that do not say of which model they are need it in the recipe, by one of the names in
 workflow_scripts/models/names.py or as your own function(info, **options):
@@ -81,24 +86,45 @@ def changes(given: argparse.Namespace) -> dict:
     return found
 
 
-def read_json(text: str, needed: tuple[str, ...]) -> dict:
+def read_json(text: str, example: Mapping[str, Any]) -> dict:
     """The mapping that `text` is, or that a .json file holds.
+
+    Parameters
+    ----------
+    example : the keys that it must have, each with a value of its type; None is a number of images, or null for all.
 
     Raises
     ------
-    InputError : it is no JSON mapping, lacks one of the keys `needed`, or counts something by less than 1.
+    InputError : it is no JSON mapping, lacks a key, or has a value of another type, NaN, or a count below 1.
     """
     try:
-        document = json.loads(Path(text).read_text(encoding="utf-8") if text.endswith(".json") else text)
+        given = Path(text).read_text(encoding="utf-8") if text.endswith(".json") else text
+        document = json.loads(given, parse_constant=_finite, parse_float=_finite)
     except OSError as error:
         raise InputError(f"{text} cannot be read ({error.strerror}); give JSON or the path of a .json file") from None
     except ValueError as error:
         raise InputError(f"{text[:80]!r} is not JSON ({error}); give JSON or the path of a .json file") from None
     if not isinstance(document, dict):
         raise InputError(f"{text[:80]!r} is not a JSON mapping; --help shows an example")
-    if missing := [key for key in needed if key not in document]:
+    if missing := [key for key in example if key not in document]:
         raise InputError(f"the JSON lacks {', '.join(missing)}; --help shows an example")
-    for key in COUNTS.intersection(needed):
+    for key in COUNTS.intersection(example):
         if type(document[key]) is not int or document[key] < 1:
             raise InputError(f"{key} is {document[key]!r} in the JSON; it must be a whole number of at least 1")
+    forms = OPTIONAL | {key: OrNull(1) if key == "images" else value for key, value in example.items()}
+    if problems := list(form_problems(document, forms, "")):
+        raise InputError.together("the JSON cannot be used; --help shows an example", problems)
     return document
+
+
+def _finite(word: str) -> float:
+    """The number that JSON writes so.
+
+    Raises
+    ------
+    ValueError : it is NaN or infinite, which Python reads and JSON does not know.
+    """
+    number = float(word)
+    if not math.isfinite(number):
+        raise ValueError(f"{word} is no finite number")
+    return number

@@ -112,6 +112,11 @@ def write_text(path: str | os.PathLike, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is one that listings leave out, such as .DS_Store and ._picture.jpg."""
+    return name.startswith(".")
+
+
 def link_or_copy(source: Path, target: Path) -> None:
     """Give `source` a second name; where the file system has no hard links, copy it."""
     try:

@@ -28,9 +28,16 @@ def differences(sources: Sources) -> str:
         pairs["batch"][_batch(recipe), _batch(declared)] = None
         pairs["rate"][_rate(recipe["schedule"]), _rate(declared["schedule"])] = None
     parts = [f"{what} {shown}".strip() for what, found in pairs.items() for shown in _for(found)]
-    counts = {(len(runs), sources.runs[runs[0]]["declared"]["trials"]) for runs in trials.values()}
-    parts += [f"{ours} of {paper} trials" for ours, paper in sorted(counts) if ours < paper]
+    counts: dict[int, list[int]] = {}
+    for runs in trials.values():
+        counts.setdefault(sources.runs[runs[0]]["declared"]["trials"], []).append(len(runs))
+    parts += [f"{_range(ours)} of {paper} trials" for paper, ours in sorted(counts.items()) if min(ours) < paper]
     return f"Trained here: {'; '.join(parts)}." if parts else ""
+
+
+def _range(numbers: list[int]) -> str:
+    """ "8 to 10", or the one number that there is."""
+    return " to ".join(str(number) for number in sorted({min(numbers), max(numbers)}))
 
 
 def _for(pairs: Iterable[tuple[str, str]]) -> list[str]:

@@ -31,7 +31,7 @@ def read_spec(given: str | os.PathLike) -> dict[str, Any]:
     Raises InputError naming everything that is wrong with it.
     """
     given = os.fspath(given)
-    spec = read_json(given, ())
+    spec = read_json(given, {})
     where = given if given.endswith(".json") else "the specification"
     problems = [f"{key} is missing" for key in NEEDED if not isinstance(spec.get(key), str)]
     if ("panels" in spec) == ("table" in spec):

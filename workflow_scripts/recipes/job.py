@@ -56,7 +56,7 @@ class Job:
         ------
         InputError : it is no JSON mapping, or as for `read`.
         """
-        return cls.read(read_json(text, ("recipe", "checkpoints")))
+        return cls.read(read_json(text, {"recipe": {}, "checkpoints": {}}))
 
     @property
     def document(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from functools import cached_property
 from typing import Annotated, Any
 
+from workflow_scripts.base import checks
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.recipes import engine, schedules
 from workflow_scripts.recipes.merge import merge
@@ -23,6 +24,22 @@ OPTIMIZERS = {
     "adam": ADAPTIVE,
     **dict.fromkeys(("adamw", "radam", "lamb"), (*ADAPTIVE, "decay_biases_and_norms")),
 }
+# What an option of an optimizer must be above, at least, or below.
+RANGES = {"momentum": {"low": 0, "below": 1}, "weight_decay": {"low": 0}, "eps": {"above": 0}}
+
+# What each key holds that is no count, by an example (base.checks.form_problems).
+_INITIALISATION = {"rule": "he", "variance": 1.0}
+_OPTIMIZER = {"name": "sgd", "momentum": 0.9, "weight_decay": 0.1, "nesterov": True, "betas": (0.9, 0.99), "eps": 1e-8}
+_OPTIMIZER |= {"decay_biases_and_norms": True}
+_CHECKPOINT = {"run": "0123456789ab", "at": "epoch-1", "model": {}}
+FORMS: dict[str, Any] = {
+    "engine": 1, "data": "cifar10", "task": "translation", "seed": 1, "augment": True, "cutoff": True, "clip": 0.1,
+    "label_smoothing": 0.1, "model": {"name": "vgg16"}, "optimizer": _OPTIMIZER, "initialisation": _INITIALISATION,
+    "schedule": {"name": "knee"}, "freeze": {"part": "classifier", "steps": 1}, "image_sides": [(1, 1)],
+    "lengths": [(1, 1)], "pretrained": {**_CHECKPOINT, "folder": "bert_base"},
+    "fallback": {"initialisation": _INITIALISATION, "optimizer": _OPTIMIZER},
+    "distillation": {"teacher": _CHECKPOINT, "temperature": 1.0, "scale_by_temperature_squared": True},
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -72,10 +89,14 @@ class Recipe(Mapping[str, Any]):
             for each in fields(self)
             if each.type is Count and (type(self[each.name]) is not int or self[each.name] < 1)
         ]
+        for key in FORMS.keys() & self.keys():
+            nullable = key in _nullable(type(self))
+            found += checks.form_problems(self[key], checks.OrNull(FORMS[key]) if nullable else FORMS[key], key)
+        found = found or [*_incomplete(self)]
         if found:
-            return found
+            return sorted(found)
         found += [f"schedule {problem}" for problem in schedules.check(self.schedule, self.epochs)]
-        found += [f"optimizer: {problem}" for problem in _of_optimizer(self.optimizer)]
+        found += [f"optimizer: {problem}" for problem in of_optimizer(self.optimizer)]
         for each in fields(self):
             if each.type in (Phases, Phases | None) and self[each.name] is not None:
                 total = sum(epochs for epochs, _ in self[each.name])
@@ -102,7 +123,7 @@ class ImageRecipe(Recipe):
     def problems(self) -> list[str]:
         """As `Recipe.problems`."""
         found = super().problems()
-        if self.initialisation.get("rule") == "default" and "variance" in self.initialisation:
+        if not found and self.initialisation.get("rule") == "default" and "variance" in self.initialisation:
             found.append("initialisation: the rule 'default' has no variance; it is of the rule 'he'")
         return found
 
@@ -179,9 +200,12 @@ def read(document: Mapping[str, Any]) -> Recipe:
 
     Raises
     ------
-    InputError : keys are missing, or unknown.
+    InputError : keys are missing, or unknown, or the task is.
     """
-    kind = kind_of(document.get("task"))
+    task = document.get("task")
+    if task is not None and (not isinstance(task, str) or task not in OF_TEXT):
+        raise InputError(f"task is {task!r}; it must be one of {', '.join(OF_TEXT)}, or left out for images")
+    kind = kind_of(task)
     if missing := [key for key in needed(kind) if key not in document]:
         raise InputError(f"the recipe lacks {', '.join(missing)}; --help shows an example")
     if unknown := [str(key) for key in document if key not in keys(kind)]:
@@ -189,17 +213,47 @@ def read(document: Mapping[str, Any]) -> Recipe:
     return kind(**document)
 
 
+def _nullable(kind: type[Recipe]) -> set[str]:
+    """The keys that may be null."""
+    return {each.name for each in fields(kind) if each.default is None}
+
+
+def _incomplete(recipe: Mapping[str, Any]) -> Iterator[str]:
+    """The mappings in a recipe that lack a key, or have one that nobody reads."""
+    parts = {key: recipe.get(key) for key in ("freeze", "distillation")}
+    for key, part in parts.items():
+        if part is not None and part.keys() != FORMS[key].keys():
+            yield f"{key} has the keys {', '.join(map(str, part))}; it must have {', '.join(FORMS[key])}"
+    for key, needed in (("distillation.teacher", (parts["distillation"] or {}).get("teacher")),
+                        ("pretrained", recipe.get("pretrained"))):  # fmt: skip
+        if needed is not None and "folder" not in needed and not {"run", "at"} <= needed.keys():
+            yield f"{key} has the keys {', '.join(map(str, needed))}; it must have run and at"
+    yield from of_initialisation(recipe.get("initialisation", {}))
+
+
 def with_fallback(recipe: Mapping[str, Any]) -> Recipe:
     """What is trained where a training has diverged whose recipe declares a fallback."""
     return read(merge(dict(recipe), recipe["fallback"]))
 
 
-def _of_optimizer(spec: Mapping[str, Any]) -> Iterator[str]:
-    """What an optimizer does not have."""
+def of_initialisation(spec: Mapping[str, Any]) -> Iterator[str]:
+    """What an initialisation does not have, each in a sentence."""
+    for key in spec:
+        if key not in _INITIALISATION:
+            yield f"initialisation has the unknown key {key!r}; allowed are {', '.join(_INITIALISATION)}"
+
+
+def of_optimizer(spec: Mapping[str, Any]) -> Iterator[str]:
+    """What an optimizer does not have, or cannot take, each in a sentence."""
     name = spec.get("name")
     if name not in OPTIMIZERS:
         yield f"there is no optimizer {name!r}; choose one of {', '.join(OPTIMIZERS)}"
         return
-    for option in spec:
+    for option, value in spec.items():
         if option not in OPTIMIZERS[name]:
             yield f"{name} has no {option!r}; allowed are {', '.join(OPTIMIZERS[name])}"
+        elif option in RANGES:
+            try:
+                checks.number(option, value, **RANGES[option])
+            except InputError as error:
+                yield str(error)

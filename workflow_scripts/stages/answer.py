@@ -94,7 +94,7 @@ def answer_file() -> None:
     parser.add_argument("--out", type=Path, required=True, help="file of the answers")
     add_running(parser, data="prepared text that has the word pieces of a run's file", required=False)
     given = parser.parse_args()
-    recipe, words = read_json(given.recipe, tuple(EXAMPLE)), given.data or given.checkpoints
+    recipe, words = read_json(given.recipe, EXAMPLE), given.data or given.checkpoints
     if not words.is_dir():
         raise InputError(
             f"{words} is no folder that has word pieces; give a BERT checkpoint's folder, or with a run's file the "

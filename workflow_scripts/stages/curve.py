@@ -54,7 +54,7 @@ def main() -> None:
     arguments.add_argument("--end", type=Path, required=True, help="checkpoint at t = 1")
     add_resuming(arguments)
     given = arguments.parse_args()
-    recipe = read_json(given.recipe, tuple(EXAMPLE))
+    recipe = read_json(given.recipe, EXAMPLE)
     if wrong := sorted(set(recipe["optimizer"]) ^ set(EXAMPLE["optimizer"])):
         raise InputError(f"a curve's optimizer has momentum and weight_decay alone; mend {', '.join(wrong)}")
     if status := divergence([given.start, given.end]):

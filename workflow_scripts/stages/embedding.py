@@ -27,7 +27,7 @@ def main() -> None:
     arguments.add_argument("--mode", nargs=2, action="append", required=True, metavar=("NAME", "CHECKPOINT"))
     arguments.add_argument("--curve", nargs=2, action="append", default=[], metavar=("NAME", "FOLDER"))
     given = arguments.parse_args()
-    recipe = read_json(given.recipe, tuple(EXAMPLE))
+    recipe = read_json(given.recipe, EXAMPLE)
     torch.set_num_threads(given.threads)
     out, provenance = given.out / "embedding.parquet", describe(recipe, given.scale, "cpu")
     modes = {name: Path(path) for name, path in given.mode}

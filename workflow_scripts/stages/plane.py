@@ -29,7 +29,7 @@ def main() -> None:
     arguments.add_argument("--curve", type=Path, required=True, help="folder of the curve between them")
     arguments.add_argument("--iterates", type=Path, help="folder of checkpoints epoch-<n>.safetensors to project")
     given = arguments.parse_args()
-    recipe = read_json(given.recipe, tuple(EXAMPLE))
+    recipe = read_json(given.recipe, EXAMPLE)
     bend, status = middle_bend(given.curve)
     if bend is None:
         for name, kind in (("plane", "plane"), ("points", "plane_points")):
@@ -39,18 +39,21 @@ def main() -> None:
     flat = FlatModel(bench.network(given.start, recipe.get("model")))
     ends = [weights(flat, path) for path in (given.start, given.end)]
     plane = Plane.through(*ends, bend.to(bench.device))
-    names = [label_of(path) for path in (given.start, given.end)]
-    points = projected(plane, flat, names, epochs_below(given.iterates) if given.iterates else {})
+    names, epochs = labels_of(given.start, given.end), [epoch_of(path) for path in (given.start, given.end)]
+    iterates = epochs_below(given.iterates) if given.iterates else {}
+    points = projected(plane, flat, dict(zip(names, epochs, strict=True)), iterates)
     limits = dict.fromkeys(("train", "test"), recipe["images"])
     grid = tidy(evaluate_plane(flat, plane, bench.data, recipe["side"], recipe["margin"], limits=limits))
     write_table(given.out / "plane.parquet", grid, "plane", None, bench.provenance())
     write_table(given.out / "points.parquet", points, "plane_points", None, bench.provenance())
 
 
-def projected(plane: Plane, flat: FlatModel, names: list[str], iterates: dict[int, Path]) -> pd.DataFrame:
-    """The plane's three points and the projections of the iterates: a table of kind "plane_points"."""
-    epochs = [int(name[1:]) if name[1:].isdigit() else -1 for name in names]
-    vertices = zip([*names, "bend"], [*epochs, -1], plane.corners, strict=True)
+def projected(plane: Plane, flat: FlatModel, ends: dict[str, int], iterates: dict[int, Path]) -> pd.DataFrame:
+    """The plane's three points and the projections of the iterates: a table of kind "plane_points".
+
+    ends : epochs of the first two points by their labels; -1 where it is not known.
+    """
+    vertices = zip([*ends, "bend"], [*ends.values(), -1], plane.corners, strict=True)
     rows = [
         {"kind": "vertex", "label": label, "epoch": epoch, "x": x, "y": y, "residual": 0.0, "method": method}
         for label, epoch, (x, y) in vertices
@@ -73,10 +76,18 @@ def epochs_below(folder: Path) -> dict[int, Path]:
     return dict(sorted(found.items()))
 
 
-def label_of(checkpoint: Path) -> str:
-    """ "w70" for epoch-70.safetensors, otherwise the file's name."""
+def labels_of(*ends: Path) -> list[str]:
+    """ "w70" for epoch-70.safetensors, otherwise the file's name; with their place where two ends share it."""
+    labels = [f"w{epoch_of(end)}" if epoch_of(end) >= 0 else end.stem for end in ends]
+    if len({*labels, "bend"}) > len(labels):
+        return labels
+    return [f"{label} ({place})" for label, place in zip(labels, ("start", "end"), strict=True)]
+
+
+def epoch_of(checkpoint: Path) -> int:
+    """70 for epoch-70.safetensors, otherwise -1."""
     label = Label.found(checkpoint.stem)
-    return f"w{label.number}" if label is not None and label.kind == "epoch" else checkpoint.stem
+    return label.number if label is not None and label.kind == "epoch" else -1
 
 
 if __name__ == "__main__":

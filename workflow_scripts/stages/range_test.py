@@ -9,9 +9,11 @@ import pandas as pd
 from torch import Tensor, nn
 
 from workflow_scripts.base.arguments import parser, read_json
+from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.stage import run_stage
 from workflow_scripts.datasets.sampling import WHOLE
 from workflow_scripts.evidence.tables import write_table
+from workflow_scripts.recipes.recipe import of_initialisation
 from workflow_scripts.recipes.schedules import rates
 from workflow_scripts.stages.shared.workbench import Workbench
 from workflow_scripts.tasks import task_of
@@ -38,9 +40,13 @@ def main() -> None:
         "--pretrained", type=Path, help="checkpoint that `pretrained` of the recipe names, a file or a folder"
     )
     given = arguments.parse_args()
-    recipe = read_json(given.recipe, ("model", "optimizer", "schedule", "window", "seed"))
+    recipe = read_json(
+        given.recipe, {key: EXAMPLE[key] for key in ("model", "optimizer", "schedule", "window", "seed")}
+    )
     if "task" not in recipe:  # of images; on text a task says what else it needs
-        recipe = read_json(given.recipe, tuple(EXAMPLE))
+        recipe = read_json(given.recipe, EXAMPLE)
+    if problems := list(of_initialisation(recipe.get("initialisation", {}))):
+        raise InputError("; ".join(problems))
     bench = Workbench.of(given, recipe)
     task = task_of({"image_sides": None, **recipe}, bench.data, given.pretrained)
     model = task.model()

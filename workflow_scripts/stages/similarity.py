@@ -26,7 +26,7 @@ def main() -> None:
     arguments.add_argument("--first", type=Path, required=True, help="checkpoint whose layers are the rows")
     arguments.add_argument("--second", type=Path, required=True, help="checkpoint whose layers are the columns")
     given = arguments.parse_args()
-    recipe = read_json(given.recipe, tuple(EXAMPLE))
+    recipe = read_json(given.recipe, EXAMPLE)
     out = given.out / "similarity.parquet"
     if status := divergence([given.first, given.second]):
         write_table(out, pd.DataFrame(), "similarity", status, describe(recipe, given.scale))

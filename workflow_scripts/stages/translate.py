@@ -32,7 +32,7 @@ LONGER = 50  # tokens that a translation may have more than one and a half times
 
 
 def main() -> None:
-    if "--text" in sys.argv:
+    if any(word.startswith("--text") for word in sys.argv):
         translate_file()
     else:
         measure_trials("translation", __doc__, EXAMPLE, measured, stage="translate")
@@ -79,7 +79,7 @@ def translate_file() -> None:
     parser.add_argument("--out", type=Path, required=True, help="file of the translations")
     add_running(parser)
     given = parser.parse_args()
-    bench = Workbench.of(given, read_json(given.recipe, ("beam", "length_penalty")))
+    bench = Workbench.of(given, read_json(given.recipe, {key: EXAMPLE[key] for key in ("beam", "length_penalty")}))
     network, codec = bench.network(given.checkpoints), TextCodec.load(given.data, "source")
     with torch.inference_mode():
         lines = [

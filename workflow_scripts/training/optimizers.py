@@ -8,6 +8,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import SGD, Adam, AdamW, Optimizer, RAdam
 
 from workflow_scripts.base.errors import InputError
+from workflow_scripts.recipes.recipe import of_optimizer
 from workflow_scripts.training.lamb import Lamb
 
 NORMS = (_BatchNorm, nn.LayerNorm, nn.GroupNorm)
@@ -40,11 +41,11 @@ def build(spec: dict, model: nn.Module) -> Optimizer:
 
     Raises
     ------
-    InputError : for an unknown name or option.
+    InputError : for an unknown name or option, or a value out of its range.
     """
     options = {key: value for key, value in spec.items() if key not in ("name", *OPTIONS)}
-    if spec["name"] not in OPTIMIZERS:
-        raise InputError(f"there is no optimizer {spec['name']!r}; choose one of {', '.join(OPTIMIZERS)}")
+    if problems := list(of_optimizer(spec)):
+        raise InputError(f"the optimizer cannot be made: {'; '.join(problems)}")
     decay, all_decay = spec.get("weight_decay", 0.0), spec.get("decay_biases_and_norms", True)
     try:
         optimizer = OPTIMIZERS[spec["name"]](groups(model, decay, all_decay), **options)

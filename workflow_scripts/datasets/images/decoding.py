@@ -5,6 +5,7 @@ from PIL import Image
 
 from workflow_scripts.base.errors import InputError
 
+LONGEST = 100  # times the shorter side: of a longer picture, resizing by the shorter side would fill the memory
 UNKNOWN_RANGE = ("I", "F")  # Pillow's names of modes for 32-bit integers and floats
 SIXTEEN_BITS = 65535
 
@@ -14,10 +15,14 @@ def read_rgb(path: str) -> Image.Image:
 
     Raises
     ------
-    InputError : it cannot be decoded, or has floats or 32-bit integers, of which nobody knows what is white.
+    InputError : it cannot be decoded, has one side more than `LONGEST` times as long as the other, or has floats or
+        32-bit integers, of which nobody knows what is white.
     """
     try:
         with Image.open(path) as opened:
+            if max(opened.size) > LONGEST * min(opened.size):
+                width, height = opened.size
+                raise InputError(f"is {width} x {height} pixels, too long and thin to be resized; crop or remove it")
             opened.load()
             return as_rgb(opened)
     except InputError as error:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workflow_scripts.base.errors import InputError
+from workflow_scripts.base.files import is_hidden
 from workflow_scripts.datasets.registry import AUGMENTATION, INFO, DatasetInfo, own_settings
 
 if TYPE_CHECKING:
@@ -110,11 +111,6 @@ def check_loop(place: Path) -> None:
         above, target = place.parent.resolve(), place.resolve()
         if target in (above, *above.parents):
             raise InputError(f"{printable(place)} is a link to a folder that contains it; remove it")
-
-
-def is_hidden(name: str) -> bool:
-    """Whether a file or folder is one that listings leave out, such as .DS_Store and ._picture.jpg."""
-    return name.startswith(".")
 
 
 def is_picture(name: str) -> bool:

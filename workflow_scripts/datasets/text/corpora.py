@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workflow_scripts.base.errors import InputError
+from workflow_scripts.base.files import is_hidden
 from workflow_scripts.datasets.text.lines import read_lines, together
 from workflow_scripts.datasets.text.settings import SETTINGS, Parallel, TextInfo
 
@@ -74,12 +75,17 @@ def source_files(info: TextInfo, folder: Path) -> list[Path]:
     elif info.form == "questions":
         files = [folder / info.train, folder / info.test]
     else:
-        files = sorted(folder.rglob("*.txt"))
+        files = text_files(folder)
         if not files:
             raise InputError(f"{folder} has no .txt files; {info.name} is plain text")
     if missing := [path for path in files if not path.is_file()]:
         raise InputError.together(f"{folder} cannot be used as {info.name}", [f"{path} is missing" for path in missing])
     return files + [folder / SETTINGS] * (folder / SETTINGS).is_file()
+
+
+def text_files(folder: Path) -> list[Path]:
+    """The .txt files of a folder and of those below it, without what is hidden, in a fixed order."""
+    return sorted(path for path in folder.rglob("*.txt") if not any(map(is_hidden, path.relative_to(folder).parts)))
 
 
 def plain(info: Parallel, folder: Path) -> dict[str, list[tuple[Path, Path]]]:

@@ -18,6 +18,7 @@ from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.ahead import ahead
 from workflow_scripts.datasets.images.npy import open_array
 from workflow_scripts.datasets.sampling import WHOLE, Share, epoch_indices, positions
+from workflow_scripts.datasets.text.corpora import text_files
 from workflow_scripts.datasets.text.lines import read_lines
 from workflow_scripts.datasets.text.masking import MARKS, masked, masked_count
 from workflow_scripts.datasets.text.prepared import PreparedText, Ragged, describe, read_text_description
@@ -45,7 +46,7 @@ def prepare_documents(
     ------
     InputError : a file is not UTF-8, or a split has no document of two sentences.
     """
-    files = sorted(raw.rglob("*.txt"))
+    files = text_files(raw)
     if vocabulary is None:
         lines = (
             sentence for split, document in read_documents(files, info) if split == "train" for sentence in document

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Generator, nn
 
+from workflow_scripts.base.checks import number
 from workflow_scripts.base.errors import InputError
 
 NEURONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
@@ -36,14 +37,13 @@ def initialise(model: nn.Module, variance: float = 1.0, *, rule: str = "he", see
     InputError
         If the rule is unknown, the variance not positive or not of this rule, or a parameter is one of no rule.
     """
-    if rule not in RULES:
+    if not isinstance(rule, str) or rule not in RULES:
         raise InputError(f"there is no initialisation {rule!r}; choose one of {', '.join(RULES)}")
     if rule == "default" and variance != 1.0:
         raise InputError(
             f"the initialisation 'default' has no variance, but {variance!r} is given; choose the rule 'he'"
         )
-    if not (math.isfinite(variance) and variance > 0):
-        raise InputError(f"the variance of the initialisation must be a positive number, not {variance!r}")
+    number("the variance of the initialisation", variance, above=0)
     generator = seed if isinstance(seed, Generator) else Generator().manual_seed(seed)
     if hasattr(model, "initialise"):
         model.initialise(variance, generator)

@@ -88,9 +88,15 @@ def _contours(ax: Axes, cells: pd.DataFrame, panel: Mapping[str, Any]) -> None:
     )
     label = style.metric_label(panel["metric"], panel.get("split", "test"))
     place = ax.inset_axes((1.025, 0, 0.035, 1))
-    bar = ax.figure.colorbar(surface, cax=place, label=label, format="%.2g", ticks=levels[::4])
+    bar = ax.figure.colorbar(surface, cax=place, label=label, format=f"%.{digits(levels[::4])}g", ticks=levels[::4])
     bar.ax.yaxis.set_minor_locator(ticker.NullLocator())
     bar.outline.set_linewidth(0.5)
+
+
+def digits(ticks: np.ndarray) -> int:
+    """Significant digits that numbers need so that they are where their labels say; two at least."""
+    near = np.abs(np.diff(ticks)).min() / 10
+    return next((n for n in range(2, 6) if all(abs(float(f"{tick:.{n}g}") - tick) <= near for tick in ticks)), 6)
 
 
 def scale(heights: np.ndarray, panel: Mapping[str, Any]) -> tuple[np.ndarray, Normalize]:

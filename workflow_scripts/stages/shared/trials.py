@@ -41,7 +41,7 @@ def measure_trials(kind: str, description: str, example: dict, measure: Measure,
     arguments.add_argument("--checkpoints", nargs="+", type=Path, required=True, help="one for each trial")
     arguments.add_argument("--results", type=Path, help="folder of store/ (default: two above the output)")
     given = arguments.parse_args()
-    recipe = read_json(given.recipe, tuple(example))
+    recipe = read_json(given.recipe, example)
     bench = Workbench.of(given, recipe)
     rows, diverged = [], []
     for path in given.checkpoints:
