@@ -1,10 +1,12 @@
 """A configuration is understood however users write it, and what cannot be is one sentence."""
 
+import argparse
 import json
 from pathlib import Path
 
 import pytest
 
+from workflow_scripts.base.arguments import changes
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.planning.configuration import complete, read_config
 from workflow_scripts.planning.plan import make_plan
@@ -49,3 +51,23 @@ def test_later_files_win_over_earlier_and_changes_over_files(tmp_path):
     files = [tmp_path / "a.yaml", tmp_path / "b.yaml"]
     config = read_config(ROOT, {"training": {"workers": 1}}, files)
     assert config["results"] == "two" and config["training"]["runs_per_gpu"] == 3 and config["training"]["workers"] == 1
+
+
+@pytest.mark.parametrize("text", ["- scale: demo\n", "demo\n"])
+def test_a_file_that_is_no_mapping_is_told(tmp_path, text):
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(InputError, match=r"a\.yaml is no mapping of keys of config\.yaml"):
+        read_config(ROOT, {}, [tmp_path / "a.yaml"])
+
+
+@pytest.mark.parametrize("change", [{"colour": None}, {"training": {"workers:2": None}}])
+def test_an_empty_key_that_nobody_knows_is_told(change):
+    """`--config training={workers:2}`, without the space, is the key "workers:2" without a value."""
+    with pytest.raises(InputError, match="has the unknown key 'colour'|has the unknown key 'workers:2'"):
+        make_plan(read_config(ROOT, change), ROOT)
+
+
+def test_a_change_that_is_no_yaml_is_told():
+    given = argparse.Namespace(config=["papers=[gotmare2019"])
+    with pytest.raises(InputError, match=r"'papers=\[gotmare2019': the value is not valid YAML"):
+        changes(given)

@@ -75,14 +75,18 @@ def changes(given: argparse.Namespace) -> dict:
 
     Raises
     ------
-    InputError : one is not KEY=VALUE.
+    InputError : one is not KEY=VALUE, or its value no YAML.
     """
     found = {}
     for change in given.config:
         key, equals, value = change.partition("=")
         if not equals:
             raise InputError(f"--config {change!r} is not KEY=VALUE, such as scale=paper")
-        found[key] = yaml.safe_load(value)
+        try:
+            found[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            reason = getattr(error, "problem", None) or error
+            raise InputError(f"--config {change!r}: the value is not valid YAML ({reason}); quote it") from None
     return found
 
 

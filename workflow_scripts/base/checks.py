@@ -59,6 +59,68 @@ def tensor(name: str, value: Any, *shapes: str) -> None:
         raise InputError(f"{name} must be a torch.Tensor {' or '.join(shapes)}, not {described(value)}")
 
 
+def network(name: str, value: Any) -> None:
+    """Check that a value is a torch.nn.Module.
+
+    Raises
+    ------
+    InputError : it is not.
+    """
+    from torch import nn
+
+    if not isinstance(value, nn.Module):
+        raise InputError(f"{name} must be a torch.nn.Module, not {described(value)}")
+
+
+def training_data(value: Any) -> None:
+    """Check that a value is what `datasets.opened.TrainingData` describes.
+
+    Raises
+    ------
+    InputError : it is not, such as a torch DataLoader or tensors.
+    """
+    if not all(hasattr(value, name) for name in ("device", "batches")):
+        raise InputError(
+            f"the data must be TrainingData, not {described(value)}; datasets.images.tensors.from_tensors(images, "
+            "labels) makes it of two tensors"
+        )
+
+
+def function(name: str, value: Any, gives: str) -> None:
+    """Check that a value can be called.
+
+    gives : what it must give, for the sentence.
+
+    Raises
+    ------
+    InputError : it cannot.
+    """
+    if not callable(value):
+        raise InputError(f"{name} must be a function that gives {gives}, not {described(value)}")
+
+
+def minibatches(found: Any) -> Iterator[tuple[Any, Any]]:
+    """The same minibatches (images, labels), each checked as it comes.
+
+    Raises
+    ------
+    InputError : one is no pair of tensors of as many images as labels (b,), or nothing can be taken from `found`.
+    """
+    from torch import Tensor
+
+    try:
+        batches = iter(found)
+    except TypeError:
+        raise InputError(f"minibatches (images, labels) are needed, not {described(found)}") from None
+    for batch in batches:
+        pair = isinstance(batch, tuple | list) and len(batch) == 2
+        whole = pair and all(isinstance(part, Tensor) and part.dim() for part in batch)
+        if not whole or batch[1].dim() != 1 or len(batch[0]) != len(batch[1]) or not batch[0].numel():
+            shown = " and ".join(map(described, batch)) if pair else described(batch)
+            raise InputError(f"a minibatch must be images (b, ...) and labels (b,), both torch.Tensor, not {shown}")
+        yield batch
+
+
 class OrNull(NamedTuple):
     """A form for `form_problems` that may be null too."""
 
@@ -103,6 +165,45 @@ def _kind(form: Any) -> tuple[str, type]:
         tuple: (f"a list of {len(form)}" if isinstance(form, tuple) else "", list),
     }
     return kinds.get(type(form), ("a mapping", Mapping))
+
+
+def texts(name: str, value: Any) -> None:
+    """Check that a value is a list or tuple of texts; one text is a list of letters, which nobody means.
+
+    Raises
+    ------
+    InputError : it is not.
+    """
+    if not isinstance(value, list | tuple):
+        raise InputError(f"{name} must be a list of texts, not {described(value)}")
+    if strange := [each for each in value if not isinstance(each, str)]:
+        raise InputError(f"{name} must be texts, and one of them is {described(strange[0])}")
+
+
+def mapping(name: str, value: Any) -> None:
+    """Check that a value is a mapping.
+
+    Raises
+    ------
+    InputError : it is not.
+    """
+    if not isinstance(value, Mapping):
+        raise InputError(f"{name} must be a mapping, not {described(value)}")
+
+
+def vector(name: str, value: Any) -> Any:
+    """The numbers (n,) of an array or list of at least one.
+
+    Raises
+    ------
+    InputError : it holds none, or something else.
+    """
+    import numpy as np
+
+    array = np.asarray(value)
+    if array.ndim != 1 or not array.size or array.dtype.kind not in "iuf":
+        raise InputError(f"{name} must be a list of numbers, not {described(value)}")
+    return array
 
 
 def described(value: Any) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from workflow_scripts.base.checks import mapping
 from workflow_scripts.base.errors import InputError
 
 NAN = float("nan")
@@ -97,6 +98,7 @@ def trend(groups: Mapping[float, Sequence[float]], expected: str, resamples: int
     """
     from scipy.stats import bootstrap, kendalltau
 
+    mapping("the groups", groups)
     samples, alternative = [_row(trials) for trials in groups.values()], _alternative(expected)
 
     def tau(*drawn: np.ndarray) -> float:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from workflow_scripts.base.checks import tensor, whole_number
+from workflow_scripts.base.checks import mapping, tensor, texts, whole_number
 from workflow_scripts.base.errors import InputError
 
 LONGEST = 30  # tokens of an answer, as in BERT's own script
@@ -57,12 +57,28 @@ def normalised(text: str) -> str:
 
 
 def exact_match(answer: str, expected: Sequence[str]) -> float:
-    """1 where the answer is one of those that people gave, once normalised; else 0."""
+    """1 where the answer is one of those that people gave, once normalised; else 0.
+
+    Raises
+    ------
+    InputError : the answer is no text, or those expected are no list of texts.
+    """
+    texts("an answer", [answer])
+    texts("the answers that people gave", expected)
     return float(any(normalised(answer) == normalised(each) for each in expected))
 
 
 def f1(answer: str, expected: Sequence[str]) -> float:
-    """The greatest F1 of the answer's words and those of one that people gave, 0 to 1; 0 where neither has any."""
+    """The greatest F1 of the answer's words and those of one that people gave, 0 to 1; 0 where neither has any.
+
+    Raises
+    ------
+    InputError : as `exact_match` does, or people gave no answer.
+    """
+    texts("an answer", [answer])
+    texts("the answers that people gave", expected)
+    if not expected:
+        raise InputError("there is no answer that people gave to compare with; give one at least")
     return max(_overlap(normalised(answer).split(), normalised(each).split()) for each in expected)
 
 
@@ -83,6 +99,8 @@ def scores(answers: Mapping[str, str], expected: Mapping[str, Sequence[str]]) ->
     ------
     InputError : there are no questions, one has no answers, or an answer is to none of them.
     """
+    mapping("the answers", answers)
+    mapping("the answers that people gave", expected)
     if not expected or not all(expected.values()):
         raise InputError("there are no questions with answers to compare with; give a file in SQuAD's form")
     if strange := sorted(set(answers) - set(expected)):

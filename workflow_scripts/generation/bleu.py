@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sacrebleu.metrics import BLEU
 
+from workflow_scripts.base.checks import texts
 from workflow_scripts.base.errors import InputError
 
 COMPOUND = re.compile(r"(\S)-(\S)")
@@ -35,8 +36,10 @@ def bleu(translations: Sequence[str], references: Sequence[str], split_compounds
 
     Raises
     ------
-    InputError : there are no sentences, or not as many translations as references.
+    InputError : one of them is no list of texts, there are no sentences, or not as many translations as references.
     """
+    texts("the translations", translations)
+    texts("the references", references)
     if not translations or len(translations) != len(references):
         raise InputError(
             f"{len(translations)} translations cannot be compared with {len(references)} references; give as many "

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from workflow_scripts.base import checks
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.opened import TrainingData
 
@@ -19,8 +20,12 @@ def refresh(model: nn.Module, data: TrainingData, batch_size: int = 1000, limit:
 
     Raises
     ------
-    InputError : a batch of one image leaves a single value in a channel, which has no variance.
+    InputError : an argument is of another kind, or a batch of one image leaves a single value in a channel, which has
+        no variance.
     """
+    checks.network("the model", model)
+    checks.training_data(data)
+    checks.whole_number("the batch size", batch_size)
     layers = [layer for layer in model.modules() if isinstance(layer, _BatchNorm) and layer.running_mean is not None]
     if not layers:
         return

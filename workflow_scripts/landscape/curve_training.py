@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from workflow_scripts.base import checks
 from workflow_scripts.base.checks import number, whole_number
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.sampling import generator
@@ -112,6 +113,9 @@ def train_curve(
     InputError : an epoch to save lies outside the training, the state belongs to another curve, the ends are the same
         weights or those of another network, or an epoch has no minibatches.
     """
+    if not isinstance(flat, FlatModel):
+        raise InputError(f"a curve is trained through a FlatModel, not {checks.described(flat)}: FlatModel(model)")
+    checks.function("batches", batches, "the minibatches of epoch 1, 2, ...")
     save_epochs = set(save_epochs)
     if outside := sorted(epoch for epoch in save_epochs if not 0 <= epoch <= recipe.epochs):
         raise InputError(f"epochs {outside} to save lie outside the curve's {recipe.epochs} epochs; leave them out")
@@ -169,7 +173,9 @@ def train_epoch(
     torch.manual_seed(generator(seed, "dropout", epoch).initial_seed())
     loss_sum = torch.zeros((), dtype=torch.float64, device=flat.weights.device)
     count = 0
-    for t, (images, labels) in zip(uniforms(generator(seed, "curve", epoch)), batches, strict=False):
+    for t, (images, labels) in zip(
+        uniforms(generator(seed, "curve", epoch)), checks.minibatches(batches), strict=False
+    ):
         loss = step(flat, control_points, momentum, images, labels, t, recipe, recipe.rate(epoch), gradients)
         loss_sum += loss * len(labels)
         count += len(labels)

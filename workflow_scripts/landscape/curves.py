@@ -11,7 +11,7 @@ import torch
 from scipy.special import comb
 from torch import Tensor
 
-from workflow_scripts.base.checks import tensor, whole_number
+from workflow_scripts.base.checks import described, number, tensor, vector, whole_number
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.opened import TrainingData
 from workflow_scripts.landscape.flat import FlatModel, evaluate_points
@@ -40,9 +40,11 @@ def coefficients(kind: str, t: float | np.ndarray, k: int) -> np.ndarray:
     ------
     InputError : no curve is called `kind`, t leaves [0, 1], or there are fewer than two control points.
     """
-    if kind not in CURVES:
+    if not isinstance(kind, str) or kind not in CURVES:
         raise InputError(f"there is no curve called {kind!r}; choose one of {', '.join(CURVES)}")
     whole_number("the number of control points", k, 2)
+    if np.asarray(t).dtype.kind not in "iuf":
+        raise InputError(f"t must be numbers from 0 to 1, not {described(t)}")
     outside = [value for value in np.ravel(t) if not 0 <= value <= 1]
     if outside:
         raise InputError(f"a curve has points for t from 0 to 1, not for {outside[0]}")
@@ -72,6 +74,7 @@ def point(control_points: Tensor, t: float, kind: str = "polygonal", out: Tensor
     InputError : the control points are no such tensor, or as `coefficients` does.
     """
     tensor("the control points", control_points, "(k, D)")
+    number("t", t, 0, 1)
     weights = coefficients(kind, t, len(control_points))
     first, *others = np.flatnonzero(weights)
     out = torch.mul(control_points[first], float(weights[first]), out=out)
@@ -90,6 +93,7 @@ def arc_length(control_points: Tensor, t: np.ndarray = GRID, kind: str = "polygo
     InputError : as `point` does.
     """
     tensor("the control points", control_points, "(k, D)")
+    t = vector("t", t)
     sides = control_points[1:].double() - control_points[0].double()
     gram = (sides @ sides.T).cpu().numpy()
     steps = np.diff(coefficients(kind, t, len(control_points))[:, 1:], axis=0)
@@ -111,7 +115,7 @@ def evaluate_curve(
 
     Two control points give the segment. See `flat.evaluate_points` for how a point is evaluated.
     """
-    points = (point(control_points, value, kind) for value in t)
+    points = (point(control_points, value, kind) for value in vector("t", t))
     table = evaluate_points(flat, points, data, splits, limits, batch_size)
     number = table.pop("point").to_numpy()
     table.insert(0, "t", np.asarray(t)[number])

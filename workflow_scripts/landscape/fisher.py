@@ -13,6 +13,7 @@ from scipy.linalg import eigh_tridiagonal
 from torch import Tensor, nn
 from torch.func import functional_call, jvp, vjp
 
+from workflow_scripts.base import checks
 from workflow_scripts.base.checks import described, number, tensor, whole_number
 from workflow_scripts.base.errors import InputError
 
@@ -75,6 +76,7 @@ def fisher_score(
             f"the batches are {described(batches)}; give a function that makes them anew for each pass, for example "
             'functools.partial(data.batches, "train", 500)'
         )
+    checks.network("the model", model)
     network = copy.deepcopy(model).to(dtype).eval()
     if not (size := sum(parameter.numel() for parameter in network.parameters())):
         raise InputError(f"the Fisher score is about parameters, and {type(model).__name__} has none")
@@ -117,7 +119,7 @@ def given_labels(network: nn.Module, batches: Batches, dtype: torch.dtype) -> li
     InputError : they are no integers (b,), or one is no class of the network.
     """
     labels = []
-    for images, given in batches():
+    for images, given in checks.minibatches(batches()):
         tensor("the images of a batch", images, "(b, d)", "(b, h, w)", "(b, c, h, w)")
         tensor("the labels of a batch", given, "(b,)", "(b, 1)")
         classes = network(images[:1].to(dtype)).shape[1]
@@ -142,7 +144,7 @@ def draw_labels(
     By inverting the distribution function at uniform numbers from a CPU generator: the same draws on every device.
     """
     labels = []
-    for images, _ in batches():
+    for images, _ in checks.minibatches(batches()):
         tensor("the images of a batch", images, "(b, d)", "(b, h, w)", "(b, c, h, w)")
         distribution = network(images.to(dtype)).double().softmax(1).cumsum(1)
         uniform = torch.rand(len(images), draws, generator=generator, dtype=torch.float64).to(distribution)

@@ -6,6 +6,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from workflow_scripts.base import checks
 from workflow_scripts.base.checks import described
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.opened import TrainingData
@@ -76,6 +77,8 @@ class FlatModel:
         ------
         InputError : a parameter is missing from the state, is no tensor or has another shape.
         """
+        if not isinstance(state, Mapping):
+            raise InputError(f"a state is a mapping from names to tensors, not {described(state)}")
         problems = [
             f"{name} should have shape {tuple(shape)}, {_found(state, name)}"
             for name, shape in self.shapes.items()
@@ -149,12 +152,13 @@ def evaluate_points(
 
     Raises
     ------
-    InputError : a point does not fit the network, or that is no `FlatModel`.
+    InputError : a point does not fit the network, that is no `FlatModel`, or the data are no `TrainingData`.
     """
     if not isinstance(flat, FlatModel):
         raise InputError(
             f"a network whose weights are moved must be a FlatModel, not {described(flat)}: FlatModel(model)"
         )
+    checks.training_data(data)
     limits, splits = limits or {}, list(splits)
     kept = KeptBatches(data)
     flat.model.eval()

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from workflow_scripts.base.checks import number, tensor, whole_number
+from workflow_scripts.base.checks import described, number, tensor, whole_number
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.opened import TrainingData
 from workflow_scripts.landscape.flat import FlatModel, evaluate_points
@@ -73,7 +73,14 @@ class Plane:
         return cls(points[0], u, v, corners)
 
     def point(self, x: float, y: float) -> Tensor:
-        """The point (D,) at coordinates (x, y)."""
+        """The point (D,) at coordinates (x, y).
+
+        Raises
+        ------
+        InputError : one is no finite number.
+        """
+        number("a coordinate of the plane", x)
+        number("a coordinate of the plane", y)
         return self.origin + x * self.u + y * self.v
 
     def grid(self, n: int = 21, margin: float = 0.2) -> tuple[np.ndarray, np.ndarray]:
@@ -141,6 +148,8 @@ def evaluate_plane(
 
     See `flat.evaluate_points` for how a point is evaluated.
     """
+    if not isinstance(plane, Plane):
+        raise InputError(f"the plane must be a Plane, not {described(plane)}: Plane.through(a, b, c)")
     x, y = (axis.ravel() for axis in np.meshgrid(*plane.grid(n, margin), indexing="ij"))
     points = (plane.point(*place) for place in zip(x, y, strict=True))
     table = evaluate_points(flat, points, data, splits, limits, batch_size)

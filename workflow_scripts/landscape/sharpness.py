@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from workflow_scripts.base.checks import number, whole_number
+from workflow_scripts.base.checks import function, minibatches, network, number, training_data, whole_number
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.opened import TrainingData
 from workflow_scripts.landscape.flat import FlatModel
@@ -90,13 +90,18 @@ def keskar_sharpness(
 
     Raises
     ------
-    InputError : an epoch without minibatches; a minibatch of which batch normalisation cannot take a variance; a number
-        that makes no sense; a model without parameters.
+    InputError : an epoch without minibatches; a minibatch that is no pair of tensors, or of which batch normalisation
+        cannot take a variance; a number that makes no sense; a model without parameters; an argument of another kind.
     """
     number("epsilon, the size of the box,", epsilon, above=0)
     whole_number("the number of steps of the ascent", steps)
     number("the learning rate of the ascent", learning_rate, above=0)
     number("the momentum of the ascent", momentum, low=0, below=1)
+    network("the model", model)
+    training_data(data)
+    function("batches", batches, "the minibatches of epoch 1, 2, ...")
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise InputError(f"dtype is {dtype!r}; it must be a floating-point type, such as torch.float32")
     flat = FlatModel(copy.deepcopy(model).to(dtype).eval().requires_grad_(True))
     weights, statistics = Box(flat.weights, epsilon), Box(_one_vector(flat.model.buffers(), dtype), epsilon)
 
@@ -150,7 +155,7 @@ def _endless(batches: EpochBatches) -> Iterator[tuple[Tensor, Tensor]]:
     """The minibatches of epoch 1, 2, ... in one stream."""
     for epoch in itertools.count(1):
         empty = True
-        for batch in batches(epoch):
+        for batch in minibatches(batches(epoch)):
             empty = False
             yield batch
         if empty:

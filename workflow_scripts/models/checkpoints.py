@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialised
 from torch import Tensor, nn
 
-from workflow_scripts.base.checks import described
+from workflow_scripts.base.checks import described, mapping, network
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import whole_file
 from workflow_scripts.models import build, names
@@ -60,6 +60,7 @@ def save(path: str | os.PathLike, state: dict[str, Tensor], description: dict) -
 
 def write(path: str | os.PathLike, tensors: dict[str, Tensor], header: dict[str, str] | None = None) -> None:
     """Write named tensors, on any device and in any memory format, as one whole safetensors file."""
+    mapping("the tensors of a checkpoint", tensors)
     if strange := [name for name, tensor in tensors.items() if not isinstance(tensor, Tensor)]:
         raise InputError(
             f"{path}: {strange[0]!r} is {described(tensors[strange[0]])}; a checkpoint holds torch.Tensors"
@@ -87,6 +88,8 @@ def load(path: str | os.PathLike, allow_non_finite: bool = False, leave_out: Ite
     InputError
         If the file is missing, cut short or not safetensors, or holds a tensor that cannot be one of a model's.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"a checkpoint is read from a path, not from {described(path)}")
     path = Path(path)
     if not path.is_file():
         raise InputError(f"there is no checkpoint at {path}; train it first, or give the path of a .safetensors file")
@@ -140,6 +143,8 @@ def into(model: nn.Module, checkpoint: Checkpoint) -> nn.Module:
     InputError
         Naming the first tensor that is missing, of another shape, or too many; the model is then unchanged.
     """
+    network("the model", model)
+    mapping("the state of a checkpoint", checkpoint.state)
     own, given = model.state_dict(), without_prefix(checkpoint.state, model.state_dict())
     counters = {name: torch.zeros_like(own[name]) for name in own if name.endswith(COUNTER)}
     given = counters | {name: tensor.reshape(()) if name in counters else tensor for name, tensor in given.items()}

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Iterable
 from pathlib import Path
 
+from workflow_scripts.base.errors import InputError
 from workflow_scripts.recipes.merge import merge
 from workflow_scripts.recipes.schema import read_yaml, whole_numbers
 
@@ -13,11 +14,11 @@ def read_config(root: Path, changes: dict, files: Iterable[Path] = ()) -> dict:
 
     Raises
     ------
-    InputError : a file is missing or no YAML.
+    InputError : a file is missing or no YAML mapping.
     """
     config = read_yaml(root / "config.yaml")
     for path in files:
-        config = merge(config, read_yaml(Path(path)) or {})
+        config = merge(config, _mapping(read_yaml(Path(path)) or {}, path))
     return merge(config, changes)
 
 
@@ -28,11 +29,11 @@ def complete(config: dict, root: Path) -> dict:
     makes words of the numbers in `--config training='{runs_per_gpu: 4}'`; a paper's folder may end in "/". Of what has
     another form than a configuration's nothing is changed: the schema names it.
     """
-    given = whole_numbers({key: value for key, value in config.items() if value is not None})
-    whole = read_yaml(root / "config.yaml") | given
-    for section, defaults in read_yaml(root / "config.yaml").items():
+    standard = read_yaml(root / "config.yaml")
+    whole = standard | whole_numbers(_said(config, standard))
+    for section, defaults in standard.items():
         if isinstance(defaults, dict) and isinstance(whole[section], dict):
-            whole[section] = defaults | {key: value for key, value in whole[section].items() if value is not None}
+            whole[section] = defaults | _said(whole[section], defaults)
     whole = copy.deepcopy(whole)
     if isinstance(whole["training"], dict):
         whole["training"] = _numbers(whole["training"])
@@ -44,6 +45,17 @@ def complete(config: dict, root: Path) -> dict:
         if isinstance(whole["data"]["sources"], dict):
             whole["data"]["sources"] = {name: _expanded(path) for name, path in whole["data"]["sources"].items()}
     return whole
+
+
+def _mapping(document: object, path: Path) -> dict:
+    if not isinstance(document, dict):
+        raise InputError(f"{path} is no mapping of keys of config.yaml, such as `scale: paper`")
+    return document
+
+
+def _said(section: dict, defaults: dict) -> dict:
+    """What is not left empty; a key that nobody knows stays, so that the schema names it."""
+    return {key: value for key, value in section.items() if value is not None or key not in defaults}
 
 
 def _expanded(path: object) -> object:

@@ -28,6 +28,7 @@ from typing import Annotated, Any, NamedTuple, get_type_hints
 
 import numpy as np
 
+from workflow_scripts.base import checks
 from workflow_scripts.base.errors import InputError
 
 # Epochs. Times nearer than this are one: 60 epochs of 50,000/96 updates end on a whole update, whatever its last bit.
@@ -39,6 +40,8 @@ def learning_rate(spec: dict, step: int, steps_per_epoch: float, total_steps: in
 
     Raises InputError if the declaration has problems or the step lies outside the training.
     """
+    _check_training(steps_per_epoch, total_steps)
+    checks.whole_number("step", step, 0)
     if not 1 <= step <= total_steps:
         raise InputError(f"update {step} lies outside the training; give a step from 1 to {total_steps}")
     schedule, warmup = _resolved(spec)
@@ -50,11 +53,17 @@ def rates(spec: dict, steps_per_epoch: float, total_steps: int) -> np.ndarray:
 
     Raises InputError if the declaration has problems or does not fit a training of so many updates.
     """
+    _check_training(steps_per_epoch, total_steps)
     schedule, warmup = _resolved(spec)
     one_update = 1 / steps_per_epoch  # total_steps are whole, however they were rounded
     if problems := _unfit(schedule, warmup, total_steps * one_update, one_update + ROUNDING):
         raise InputError.together("the learning-rate schedule cannot be used", problems)
     return np.array([_rate(schedule, warmup, k, steps_per_epoch, total_steps) for k in range(1, total_steps + 1)])
+
+
+def _check_training(steps_per_epoch: float, total_steps: int) -> None:
+    checks.number("steps_per_epoch", steps_per_epoch, above=0)
+    checks.whole_number("total_steps", total_steps, 0)
 
 
 def check(spec: dict, epochs: float) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from workflow_scripts.base.checks import described
+from workflow_scripts.base.checks import described, whole_number
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.opened import TrainingData
 from workflow_scripts.models.vision import layers
@@ -140,6 +140,8 @@ def image_count(data: TrainingData, limit: int | None) -> int:
     InputError
         If that is fewer than two: one image varies with nothing.
     """
+    if limit is not None:
+        whole_number("the number of images", limit)
     count = data.count("train") if limit is None else min(limit, data.count("train"))
     if count < 2:
         raise InputError(f"representations are compared over images, and {count} of them is too few; use at least 2")

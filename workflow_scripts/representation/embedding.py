@@ -32,6 +32,9 @@ def embed(vectors: Sequence[Vector], names: Sequence[str], perplexity: float = 5
     InputError
         If names or lengths do not match, a value is NaN or infinite, or there are too few vectors.
     """
+    for what, given in (("the vectors", vectors), ("the names", names)):
+        if not isinstance(given, Sequence) and np.ndim(given) == 0:
+            raise InputError(f"{what} must be a list, not {described(given)}")
     if len(names) != len(vectors):
         raise InputError(f"there are {len(vectors)} vectors to embed but {len(names)} names; give one for each")
     number("the perplexity", perplexity)

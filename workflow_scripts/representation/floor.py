@@ -12,7 +12,6 @@ NODES, WEIGHTS = np.polynomial.legendre.leggauss(128)
 ANGLE, ANGLE_WEIGHT = (NODES + 1) * np.pi / 2, WEIGHTS * np.pi / 2
 
 
-@functools.lru_cache(maxsize=2**16)
 def floor(rank_a: int, rank_b: int, n: int, is_complex: bool = False) -> float:
     """Expected mean canonical correlation of two independent Gaussian samples of these ranks over n centred images.
 
@@ -31,8 +30,14 @@ def floor(rank_a: int, rank_b: int, n: int, is_complex: bool = False) -> float:
     ------
     InputError : a rank is negative, or there are fewer than two images.
     """
-    whole_number("a rank", min(rank_a, rank_b), 0)
+    whole_number("a rank", rank_a, 0)
+    whole_number("a rank", rank_b, 0)
     whole_number("the number of images", n, 2)
+    return _floor(rank_a, rank_b, n, is_complex)
+
+
+@functools.lru_cache(maxsize=2**16)
+def _floor(rank_a: int, rank_b: int, n: int, is_complex: bool) -> float:
     small, large, freedom = min(rank_a, rank_b), max(rank_a, rank_b), n - 1
     if small == 0:
         return math.nan

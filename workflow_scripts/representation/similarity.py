@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Iterator
 import pandas as pd
 from torch import Tensor, nn
 
-from workflow_scripts.base.checks import number, whole_number
+from workflow_scripts.base.checks import network, number, training_data, whole_number
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.opened import TrainingData
 from workflow_scripts.models.vision.layers import Operation
@@ -65,6 +65,9 @@ def compare(
     """
     number("the share of the variance that is kept", variance_kept, above=0, high=1)
     whole_number("the batch size", batch_size)
+    for model in (model_a, model_b):
+        network("a model", model)
+    training_data(data)
     count = image_count(data, limit)
     a, b = (_Network(model, data, count, batch_size, variance_kept) for model in (model_a, model_b))
     averages = {pair: Average() for pair in _pairs(a, b, diagonal_only)}

@@ -39,6 +39,8 @@ def basis(x: Tensor, noise: float = 0.0, variance_kept: float = VARIANCE_KEPT) -
     InputError : x is no such tensor.
     """
     tensor("a layer", x, "(n, d)")
+    if not (x.is_floating_point() or x.is_complex()) or not x.isfinite().all():
+        raise InputError(f"a layer must be finite real or complex numbers, and this {x.dtype} is not")
     x = x - x.mean(0)
     if variance_kept == 1:
         return _whole_basis(x, noise)
@@ -73,7 +75,10 @@ def correlations(basis_a: Tensor, basis_b: Tensor) -> Tensor:
     if len(basis_a) != len(basis_b):
         raise InputError(f"the bases are of {len(basis_a)} and {len(basis_b)} images; record both for the same ones")
     dtype = torch.promote_types(basis_a.dtype, basis_b.dtype)
-    return torch.linalg.svdvals(basis_a.to(dtype).mH @ basis_b.to(dtype)).clamp(max=1)
+    try:
+        return torch.linalg.svdvals(basis_a.to(dtype).mH @ basis_b.to(dtype)).clamp(max=1)
+    except torch.linalg.LinAlgError as error:
+        raise InputError(f"the bases have no correlations ({error}); a basis must be finite numbers") from None
 
 
 @dataclass

@@ -19,7 +19,7 @@ from workflow_scripts.models import checkpoints
 from workflow_scripts.representation.embedding import embed
 from workflow_scripts.stages.shared.workbench import describe, middle_bend, weights
 
-EXAMPLE = {"perplexity": 5, "seed": 0}
+EXAMPLE = {"perplexity": 5.0, "seed": 0}
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ EXAMPLE = {
     "model": {"name": "resnet18"},
     "initialisation": {"rule": "default"},
     "optimizer": {"name": "sgd", "momentum": 0.9, "weight_decay": 5e-4},
-    "schedule": {"name": "exponential_range", "lr_min": 1e-5, "lr_max": 10},
+    "schedule": {"name": "exponential_range", "lr_min": 1e-5, "lr_max": 10.0},
     "batch_size": 128,
     "samples_per_epoch": 50000,
     "augment": True,

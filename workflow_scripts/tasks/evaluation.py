@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from workflow_scripts.base.checks import function, training_data
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.opened import TrainingData
 from workflow_scripts.datasets.sampling import WHOLE, Share
@@ -67,8 +68,10 @@ def evaluate(
 
     Raises
     ------
-    InputError : the split gives no images.
+    InputError : the split gives no images, or an argument is of another kind.
     """
+    training_data(data)
+    function("the network", forward, "logits")
     sums, count = torch.zeros(3, dtype=torch.float64, device=data.device), 0
     for images, labels in data.batches(split, batch_size, limit, share):
         logits = forward(images)

@@ -1,12 +1,13 @@
 """Optimizers from their specification, and their state as named tensors."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import SGD, Adam, AdamW, Optimizer, RAdam
 
+from workflow_scripts.base.checks import described, network
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.recipes.recipe import of_optimizer
 from workflow_scripts.training.lamb import Lamb
@@ -43,6 +44,9 @@ def build(spec: dict, model: nn.Module) -> Optimizer:
     ------
     InputError : for an unknown name or option, or a value out of its range.
     """
+    if not isinstance(spec, Mapping):
+        raise InputError(f"an optimizer is described by a mapping with its name, not by {described(spec)}")
+    network("the model", model)
     options = {key: value for key, value in spec.items() if key not in ("name", *OPTIONS)}
     if problems := list(of_optimizer(spec)):
         raise InputError(f"the optimizer cannot be made: {'; '.join(problems)}")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from workflow_scripts.base.checks import number
+from workflow_scripts.base.checks import described, minibatches, network, number, vector
 from workflow_scripts.base.errors import InputError
 
 EXPLOSION = 4.0  # times the least smoothed loss so far: the threshold that made the test popular in fastai
@@ -49,7 +49,7 @@ class RangeTest:
 
 def cross_entropy(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
     """The mean loss of images and labels, in nats."""
-    images, labels = batch
+    ((images, labels),) = minibatches([batch])
     return F.cross_entropy(model(images), labels)
 
 
@@ -78,9 +78,16 @@ def range_test(
     ------
     InputError : no rates; fewer batches than rates; a number that makes no sense.
     """
-    if not len(rates):
+    try:
+        batches = iter(batches)
+    except TypeError:
+        raise InputError(f"minibatches are needed for the range test, not {described(batches)}") from None
+    if not np.size(rates):
         raise InputError("the range test has no learning rates to try; give at least one")
-    for rate in rates:
+    network("the model", model)
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise InputError(f"the optimizer must be one of torch.optim, not {described(optimizer)}")
+    for rate in vector("the learning rates", rates).tolist():
         number("a learning rate of the range test", rate, low=0)
     number("the window of the range test", window, low=0, below=1)
     memory = 1 - 1 / max(1.0, window * len(rates))

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Generator, nn
 
-from workflow_scripts.base.checks import number
+from workflow_scripts.base.checks import network, number, whole_number
 from workflow_scripts.base.errors import InputError
 
 NEURONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
@@ -37,6 +37,9 @@ def initialise(model: nn.Module, variance: float = 1.0, *, rule: str = "he", see
     InputError
         If the rule is unknown, the variance not positive or not of this rule, or a parameter is one of no rule.
     """
+    network("the model", model)
+    if not isinstance(seed, Generator):
+        whole_number("the seed", seed, 0)
     if not isinstance(rule, str) or rule not in RULES:
         raise InputError(f"there is no initialisation {rule!r}; choose one of {', '.join(RULES)}")
     if rule == "default" and variance != 1.0:
