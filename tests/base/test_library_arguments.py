@@ -1,4 +1,4 @@
-"""Functions of the library that are given what they cannot use say so in a sentence, with shapes: no traceback of torch."""
+"""Functions of the library that are given what they cannot use say so in a sentence, with shapes."""
 
 import numpy as np
 import pytest
@@ -129,7 +129,7 @@ def test_what_is_no_data_is_told_and_how_to_make_it(call, wrong):
 @pytest.mark.parametrize("call", MINIBATCHES.values(), ids=MINIBATCHES)
 @pytest.mark.parametrize("wrong", NO_MINIBATCHES.values(), ids=NO_MINIBATCHES)
 def test_what_is_no_minibatch_is_told(call, wrong):
-    with pytest.raises(InputError, match="minibatch|images, and the batches hold none"):
+    with pytest.raises(InputError, match=r"minibatch|images, and the batches hold none"):
         call(wrong)
 
 
@@ -138,7 +138,7 @@ def test_an_iterator_serves_one_pass(call):
     """Exhausted, it has no minibatches; where passes have to be alike, that is told too."""
     once = iter([(IMAGES, LABELS)])
     list(once)
-    with pytest.raises(InputError, match="minibatches|none"):
+    with pytest.raises(InputError, match=r"minibatches|none"):
         call(once)
 
 

@@ -63,7 +63,7 @@ def test_a_file_that_is_no_mapping_is_told(tmp_path, text):
 @pytest.mark.parametrize("change", [{"colour": None}, {"training": {"workers:2": None}}])
 def test_an_empty_key_that_nobody_knows_is_told(change):
     """`--config training={workers:2}`, without the space, is the key "workers:2" without a value."""
-    with pytest.raises(InputError, match="has the unknown key 'colour'|has the unknown key 'workers:2'"):
+    with pytest.raises(InputError, match=r"has the unknown key 'colour'|has the unknown key 'workers:2'"):
         make_plan(read_config(ROOT, change), ROOT)
 
 
