@@ -1,6 +1,7 @@
 """Finding a curve of low loss between two modes (Garipov et al. 2018; Gotmare et al. 2019, section 2)."""
 
 import math
+import numbers
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -116,7 +117,12 @@ def train_curve(
     if not isinstance(flat, FlatModel):
         raise InputError(f"a curve is trained through a FlatModel, not {checks.described(flat)}: FlatModel(model)")
     checks.function("batches", batches, "the minibatches of epoch 1, 2, ...")
+    if not isinstance(save_epochs, Iterable):
+        raise InputError(f"the epochs to save must be a list, not {checks.described(save_epochs)}")
     save_epochs = set(save_epochs)
+    for epoch in save_epochs:
+        if not isinstance(epoch, numbers.Integral):
+            raise InputError(f"there is no epoch {epoch!r} to save; epochs are whole numbers")
     if outside := sorted(epoch for epoch in save_epochs if not 0 <= epoch <= recipe.epochs):
         raise InputError(f"epochs {outside} to save lie outside the curve's {recipe.epochs} epochs; leave them out")
     control_points = straight(start, end, recipe.bends)

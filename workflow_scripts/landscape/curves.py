@@ -11,7 +11,7 @@ import torch
 from scipy.special import comb
 from torch import Tensor
 
-from workflow_scripts.base.checks import described, number, tensor, vector, whole_number
+from workflow_scripts.base.checks import described, tensor, vector, whole_number
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.opened import TrainingData
 from workflow_scripts.landscape.flat import FlatModel, evaluate_points
@@ -74,7 +74,8 @@ def point(control_points: Tensor, t: float, kind: str = "polygonal", out: Tensor
     InputError : the control points are no such tensor, or as `coefficients` does.
     """
     tensor("the control points", control_points, "(k, D)")
-    number("t", t, 0, 1)
+    if np.ndim(t):
+        raise InputError(f"t is {t!r}; a point of a curve has one number")
     weights = coefficients(kind, t, len(control_points))
     first, *others = np.flatnonzero(weights)
     out = torch.mul(control_points[first], float(weights[first]), out=out)
@@ -115,7 +116,7 @@ def evaluate_curve(
 
     Two control points give the segment. See `flat.evaluate_points` for how a point is evaluated.
     """
-    points = (point(control_points, value, kind) for value in vector("t", t))
+    points = (point(control_points, value, kind) for value in vector("t", t).tolist())
     table = evaluate_points(flat, points, data, splits, limits, batch_size)
     number = table.pop("point").to_numpy()
     table.insert(0, "t", np.asarray(t)[number])

@@ -159,6 +159,9 @@ def evaluate_points(
             f"a network whose weights are moved must be a FlatModel, not {described(flat)}: FlatModel(model)"
         )
     checks.training_data(data)
+    checks.mapping("the limits of the splits", limits or {})
+    if not isinstance(splits, Iterable):
+        raise InputError(f"the splits must be a list, such as ('train', 'test'), not {described(splits)}")
     limits, splits = limits or {}, list(splits)
     kept = KeptBatches(data)
     flat.model.eval()

@@ -39,6 +39,7 @@ def embed(vectors: Sequence[Vector], names: Sequence[str], perplexity: float = 5
         raise InputError(f"there are {len(vectors)} vectors to embed but {len(names)} names; give one for each")
     number("the perplexity", perplexity)
     whole_number("the seed", seed, 0)
+    number("the seed", seed, high=2**32 - 1)
     if not 0 < perplexity < len(vectors):
         raise InputError(
             f"a perplexity of {perplexity} with {len(vectors)} vectors is out of range; it must be positive and "
