@@ -74,9 +74,9 @@ def point(control_points: Tensor, t: float, kind: str = "polygonal", out: Tensor
     InputError : the control points are no such tensor, or as `coefficients` does.
     """
     tensor("the control points", control_points, "(k, D)")
+    weights = coefficients(kind, t, len(control_points))
     if np.ndim(t):
         raise InputError(f"t is {t!r}; a point of a curve has one number")
-    weights = coefficients(kind, t, len(control_points))
     first, *others = np.flatnonzero(weights)
     out = torch.mul(control_points[first], float(weights[first]), out=out)
     for i in others:
