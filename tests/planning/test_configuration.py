@@ -27,7 +27,7 @@ def test_what_is_empty_or_left_out_is_as_in_config_yaml():
     assert complete({"training": None, "data": {"sources": None}}, ROOT) == complete(whole, ROOT) == complete({}, ROOT)
 
 
-@pytest.mark.parametrize("number", [2, 2.0, "2"])
+@pytest.mark.parametrize("number", [2, 2.0, "2", "2.0"])
 def test_whole_numbers_are_whole_however_they_are_written(number):
     config = complete({"training": {"workers": number, "gpus": {"imagenet": number}}}, ROOT)
     assert json.dumps([config["training"]["workers"], config["training"]["gpus"]]) == '[2, {"imagenet": 2}]'

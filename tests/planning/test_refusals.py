@@ -25,9 +25,34 @@ def test_a_root_of_imagenet_is_not_its_pictures(declared, tmp_path):
 
 
 def test_half_a_folder_of_pictures_is_told(declared, tmp_path):
-    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "n01440764").mkdir(parents=True)
     told = declared.refusal("paper", **named(declared, tmp_path))
     assert f"{tmp_path} has no val/<class>; name the folder that holds both" in told
+
+
+def test_pictures_without_folders_of_classes_are_told(declared, tmp_path):
+    """ImageNet's validation set is unpacked so: 50,000 pictures in one folder."""
+    (tmp_path / "train" / "n01440764").mkdir(parents=True)
+    (tmp_path / "val" / ".hidden").mkdir(parents=True)
+    (tmp_path / "val" / "ILSVRC2012_val_00000001.JPEG").touch()
+    told = declared.refusal("paper", **named(declared, tmp_path))
+    assert f"{tmp_path} has no val/<class>; make a folder for each class there" in told
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("birds", "has no x_train.npy for arrays, no train/<class> and val/<class> for pictures"),
+        ("cifar10", "has no x_train.npy; name a folder that holds the arrays of cifar10"),
+        ("bert_base", "is no BERT checkpoint: it lacks config.json"),
+        ("imagenet", "has no train/<class> and no val/<class>"),
+        ("wikipedia", "has no .txt files"),
+    ],
+)
+def test_a_folder_of_something_else_is_told(declared, tmp_path, name, told):
+    (tmp_path / "notes.md").touch()
+    data = merge(declared.config["data"], {"sources": {name: str(tmp_path)}})
+    assert f"config.yaml: data.sources.{name}: {tmp_path} {told}" in declared.refusal("reduced", data=data)
 
 
 def test_a_folder_of_another_machine_is_planned_with(declared, tmp_path):

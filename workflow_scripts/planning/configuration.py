@@ -1,12 +1,15 @@
 """config.yaml and what users change of it, brought into one form."""
 
 import copy
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.recipes.merge import merge
 from workflow_scripts.recipes.schema import read_yaml, whole_numbers
+
+WHOLE = re.compile(r"\d+(\.0*)?")  # a whole number in words
 
 
 def read_config(root: Path, changes: dict, files: Iterable[Path] = ()) -> dict:
@@ -25,9 +28,9 @@ def read_config(root: Path, changes: dict, files: Iterable[Path] = ()) -> dict:
 def complete(config: dict, root: Path) -> dict:
     """A configuration as planning needs it, of one that Snakemake merged or that another workflow hands over.
 
-    What is left out, or empty, is as in config.yaml; `~` in paths is the home; 2.0 is 2, and so is "2", since Snakemake
-    makes words of the numbers in `--config training='{runs_per_gpu: 4}'`; a paper's folder may end in "/". Of what has
-    another form than a configuration's nothing is changed: the schema names it.
+    What is left out, or empty, is as in config.yaml; `~` in paths is the home; 2.0 is 2, and so are "2" and "2.0", as
+    Snakemake makes words of the numbers in `--config training='{runs_per_gpu: 4}'`; a paper's folder may end in "/". Of
+    what has another form than a configuration's nothing is changed: the schema names it.
     """
     standard = read_yaml(root / "config.yaml")
     whole = standard | whole_numbers(_said(config, standard))
@@ -66,4 +69,4 @@ def _numbers(section: object) -> object:
     """Whole numbers that were given as words turned into numbers."""
     if isinstance(section, dict):
         return {key: _numbers(value) for key, value in section.items()}
-    return int(section) if isinstance(section, str) and section.isdecimal() else section
+    return int(float(section)) if isinstance(section, str) and WHOLE.fullmatch(section) else section
