@@ -21,7 +21,8 @@ OPTIONAL = {"model": {"name": ""}, "models": {"first": {"name": ""}, "second": {
 
 NAMING = """checkpoints that do not say of which model they are need it in the recipe, by one of the names in
 workflow_scripts/models/names.py or as your own function(info, **options):
-  "model": {"name": "vgg16", "width": 0.5}    "model": {"name": "my.module:f", "option": 1}"""
+  "model": %s    "model": {"name": "my.module:f", "option": 1}"""
+NAMED = {"translate": {"name": "transformer", "width": 512}, "answer": {"name": "bert", "layers": 12}}
 
 
 def parser(module: str, description: str, example: dict) -> argparse.ArgumentParser:
@@ -31,13 +32,17 @@ def parser(module: str, description: str, example: dict) -> argparse.ArgumentPar
     ----------
     example : a recipe as a user would write it, shown by --help, with how to name a model where it has none.
     """
-    naming = [] if "model" in example else [NAMING]
-    epilog = "\n\n".join([f"example of a recipe: {json.dumps(example)}", *naming])
-    made = command_line(f"stages.{module}", description, epilog)
+    made = command_line(f"stages.{module}", description, recipe_help(module, example))
     made.add_argument("--recipe", required=True, help="what to compute: JSON, or a .json file that holds it")
     made.add_argument("--out", type=Path, required=True, help="folder for the tables")
     add_running(made)
     return made
+
+
+def recipe_help(module: str, example: Mapping[str, Any]) -> str:
+    """The end of a stage's --help: an example of its recipe, and how to name a model where that has none."""
+    naming = [] if "model" in example else [NAMING % json.dumps(NAMED.get(module, {"name": "vgg16", "width": 0.5}))]
+    return "\n\n".join([f"example of a recipe: {json.dumps(example)}", *naming])
 
 
 def add_running(

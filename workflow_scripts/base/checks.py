@@ -99,8 +99,10 @@ def function(name: str, value: Any, gives: str) -> None:
         raise InputError(f"{name} must be a function that gives {gives}, not {described(value)}")
 
 
-def minibatches(found: Any) -> Iterator[tuple[Any, Any]]:
+def minibatches(found: Any, labelled: bool = True) -> Iterator[tuple[Any, Any]]:
     """The same minibatches (images, labels), each checked as it comes.
+
+    labelled : whether the labels are looked at; they may be anything otherwise.
 
     Raises
     ------
@@ -114,8 +116,10 @@ def minibatches(found: Any) -> Iterator[tuple[Any, Any]]:
         raise InputError(f"minibatches (images, labels) are needed, not {described(found)}") from None
     for batch in batches:
         pair = isinstance(batch, tuple | list) and len(batch) == 2
-        whole = pair and all(isinstance(part, Tensor) and part.dim() for part in batch)
-        if not whole or batch[1].dim() != 1 or len(batch[0]) != len(batch[1]) or not batch[0].numel():
+        whole = pair and isinstance(batch[0], Tensor) and batch[0].dim() and batch[0].numel()
+        if whole and labelled:
+            whole = isinstance(batch[1], Tensor) and batch[1].dim() == 1 and len(batch[0]) == len(batch[1])
+        if not whole:
             shown = " and ".join(map(described, batch)) if pair else described(batch)
             raise InputError(f"a minibatch must be images (b, ...) and labels (b,), both torch.Tensor, not {shown}")
         yield batch

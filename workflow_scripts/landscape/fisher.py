@@ -119,7 +119,7 @@ def given_labels(network: nn.Module, batches: Batches, dtype: torch.dtype) -> li
     InputError : they are no integers (b,), or one is no class of the network.
     """
     labels = []
-    for images, given in checks.minibatches(batches()):
+    for images, given in checks.minibatches(batches(), labelled=False):
         tensor("the images of a batch", images, "(b, d)", "(b, h, w)", "(b, c, h, w)")
         tensor("the labels of a batch", given, "(b,)", "(b, 1)")
         classes = network(images[:1].to(dtype)).shape[1]
@@ -144,7 +144,7 @@ def draw_labels(
     By inverting the distribution function at uniform numbers from a CPU generator: the same draws on every device.
     """
     labels = []
-    for images, _ in checks.minibatches(batches()):
+    for images, _ in checks.minibatches(batches(), labelled=False):
         tensor("the images of a batch", images, "(b, d)", "(b, h, w)", "(b, c, h, w)")
         distribution = network(images.to(dtype)).double().softmax(1).cumsum(1)
         uniform = torch.rand(len(images), draws, generator=generator, dtype=torch.float64).to(distribution)

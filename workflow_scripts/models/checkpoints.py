@@ -147,7 +147,10 @@ def into(model: nn.Module, checkpoint: Checkpoint) -> nn.Module:
     mapping("the state of a checkpoint", checkpoint.state)
     own, given = model.state_dict(), without_prefix(checkpoint.state, model.state_dict())
     counters = {name: torch.zeros_like(own[name]) for name in own if name.endswith(COUNTER)}
-    given = counters | {name: tensor.reshape(()) if name in counters else tensor for name, tensor in given.items()}
+    given = counters | {
+        name: tensor.reshape(()) if name in counters and tensor.numel() == 1 else tensor
+        for name, tensor in given.items()
+    }
     for name in [*own, *given]:
         in_model, in_checkpoint = (tuple(state[name].shape) if name in state else None for state in (own, given))
         if in_model != in_checkpoint:

@@ -68,11 +68,11 @@ def not_pictures(known: DatasetInfo, folder: Path) -> str | None:
     if known.form != "pictures" or not folder.exists():
         return None
     missing = [split for split in SPLITS.values() if not has_classes(folder / split)]
-    return (
-        f"{folder} has no {' and no '.join(f'{split}/<class>' for split in missing)}; {_hint(folder)}"
-        if missing
-        else None
-    )
+    if not missing:
+        return None
+    whole = all((folder / split).is_dir() for split in missing)
+    hint = _hint(folder, "make a folder for each class there" if whole else "name the folder that holds both")
+    return f"{folder} has no {' and no '.join(f'{split}/<class>' for split in missing)}; {hint}"
 
 
 def has_classes(split: Path) -> bool:

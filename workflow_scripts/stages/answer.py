@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from workflow_scripts import models
-from workflow_scripts.base.arguments import add_running, read_json
+from workflow_scripts.base.arguments import add_running, read_json, recipe_help
 from workflow_scripts.base.checks import whole_number
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import write_text
@@ -85,7 +85,7 @@ def answered(bench: Workbench, network: nn.Module) -> Spans:
 
 def answer_file() -> None:
     """Answer the questions of a file."""
-    parser = command_line("stages.answer", __doc__)
+    parser = command_line("stages.answer", __doc__, recipe_help("answer", EXAMPLE))
     parser.add_argument("--questions", type=Path, required=True, help="questions and paragraphs, JSON in SQuAD's form")
     parser.add_argument(
         "--checkpoints", type=Path, required=True, help="the BERT folder, or a run's file, that answers"
@@ -119,7 +119,7 @@ def network_of(bench: Workbench, path: Path) -> nn.Module:
     InputError : it does not fit the word pieces, or has never learned to answer.
     """
     if not path.is_dir():
-        return bench.network(path)
+        return bench.network(path, bench.recipe.get("model"))
     found = read_bert(path)
     network = models.build({"name": "bert", **found.options}, bench.data.info)
     if "answer" in found.into(network):

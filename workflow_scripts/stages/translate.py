@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from workflow_scripts.base.arguments import add_running, read_json
+from workflow_scripts.base.arguments import add_running, read_json, recipe_help
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import write_text
 from workflow_scripts.base.stage import command_line, run_stage
@@ -72,7 +72,7 @@ def translated(network: nn.Module, source: torch.Tensor, data: ParallelText, rec
 
 def translate_file() -> None:
     """Translate a file of plain text."""
-    parser = command_line("stages.translate", __doc__)
+    parser = command_line("stages.translate", __doc__, recipe_help("translate", EXAMPLE))
     parser.add_argument("--text", type=Path, required=True, help="plain text to translate, a sentence a line")
     parser.add_argument("--checkpoints", type=Path, required=True, help="the checkpoint that translates")
     parser.add_argument("--recipe", default='{"beam": 5, "length_penalty": 1.0}', help="default: %(default)s")
@@ -80,7 +80,8 @@ def translate_file() -> None:
     add_running(parser)
     given = parser.parse_args()
     bench = Workbench.of(given, read_json(given.recipe, {key: EXAMPLE[key] for key in ("beam", "length_penalty")}))
-    network, codec = bench.network(given.checkpoints), TextCodec.load(given.data, "source")
+    network = bench.network(given.checkpoints, bench.recipe.get("model"))
+    codec = TextCodec.load(given.data, "source")
     with torch.inference_mode():
         lines = [
             translated(network, torch.tensor([[*numbers, END]], device=bench.device), bench.data, bench.recipe)[0]
