@@ -275,6 +275,8 @@ def test_counters_of_batch_norm_may_be_missing_or_of_another_kind(model, tmp_pat
     fresh.load_state_dict(model.state_dict())
     into(fresh, Checkpoint(plain))
     assert same({**state, **dict.fromkeys(counters, torch.tensor(0))}, fresh.state_dict())
+    with pytest.raises(InputError, match=r"num_batches_tracked' is \(3,\) there and \(\) in VGG"):
+        into(fresh, Checkpoint(plain | {name: torch.zeros(3) for name in counters}))
     for kind in (torch.int32, torch.float32):
         save_file(plain | {name: torch.full((1,), 3, dtype=kind) for name in counters}, tmp_path / "c.safetensors")
         assert same(into(fresh, load(tmp_path / "c.safetensors")).state_dict(), state)

@@ -317,6 +317,17 @@ def test_a_setting_that_cannot_be_is_told(change, expected, foreign, curve, tiny
     assert str(sentence).startswith("error: ") and expected in sentence, sentence
 
 
+@pytest.mark.parametrize("stage", ["curve", "plane", "similarity", "fisher", "sharpness"])
+def test_what_is_measured_on_images_is_told_of_text(stage, foreign, curve, documents, tmp_path):
+    example = importlib.import_module(f"workflow_scripts.stages.{stage}").EXAMPLE
+    more = arguments_of(stage, foreign, curve) if stage in RECIPES else ["--checkpoints", foreign["a"]]
+    recipe = canonical({**example, "model": MODEL})
+    arguments = ("--recipe", recipe, "--data", documents, "--device", "cpu", "--out", tmp_path / "out" / stage / "x")
+    assert call_stage(stage, *arguments, *more)[0] == (
+        "error: grammar_documents is text (documents), and this is measured on images"
+    )
+
+
 ANALYSES = ("curve", "plane", "similarity", "embedding", "sharpness", "fisher", "range_test", "translate", "answer")
 
 

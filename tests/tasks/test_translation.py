@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch.nn import functional as F
 
+from workflow_scripts import models
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.prepare import prepare
 from workflow_scripts.datasets.sampling import WHOLE, Share
@@ -154,3 +156,17 @@ def test_a_range_test_takes_text(text, stage, tmp_path):
     assert stage("range_test", *arguments) == (0, "")
     table = pd.read_parquet(tmp_path / "out" / "range_test.parquet")
     assert len(table) == 20 and table["rate"].iloc[-1] == pytest.approx(1e-2)
+
+
+def test_a_file_is_translated_by_anyones_checkpoint(text, stage, tmp_path):
+    """The recipe names its model; every line has its own, the empty ones too."""
+    network = models.build(RECIPE["model"], text.info)
+    save_file({name: tensor.clone() for name, tensor in network.state_dict().items()}, tmp_path / "a.safetensors")
+    (tmp_path / "letter.de").write_text("der Hund sieht die Katze\n\nein Haus\n")
+    shared = ("--checkpoints", tmp_path / "a.safetensors", "--data", text.folder, "--out", tmp_path / "letter.en")
+    given = (f"--text={tmp_path / 'letter.de'}", *shared, "--device", "cpu")
+    recipe = {"beam": 2, "length_penalty": 1.0}
+    assert "does not say of which model it is" in stage("translate", *given, "--recipe", json.dumps(recipe))[0]
+    assert stage("translate", *given, "--recipe", json.dumps({**recipe, "model": RECIPE["model"]}))[0] == 0
+    assert len((tmp_path / "letter.en").read_text().splitlines()) == 3
+    assert '"model": {"name": "transformer"' in stage("translate", "--text", "x", "--help")[1]

@@ -45,7 +45,7 @@ def main() -> None:
     if any(word.startswith("--questions") for word in sys.argv):
         answer_file()
     else:
-        measure_trials("answers", __doc__, EXAMPLE, measured, stage="answer")
+        measure_trials("answers", __doc__, EXAMPLE, measured, stage="answer", images=False)
 
 
 def measured(bench: Workbench, network: nn.Module) -> dict:

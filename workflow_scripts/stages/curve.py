@@ -61,7 +61,7 @@ def main() -> None:
         write_outputs(given.out, pd.DataFrame(), {}, status, describe(recipe, given.scale))
         return
     # Losses along a curve are means over thousands of images, in which ten bits do not show.
-    bench = Workbench.of(given, recipe, exact=False)
+    bench = Workbench.of(given, recipe, exact=False).of_images()
     flat = FlatModel(bench.network(given.start, recipe.get("model")))
     start, end = (weights(flat, path) for path in (given.start, given.end))
     state = trained(bench, flat, start, end, given)

@@ -35,7 +35,7 @@ def main() -> None:
         for name, kind in (("plane", "plane"), ("points", "plane_points")):
             write_table(given.out / f"{name}.parquet", pd.DataFrame(), kind, status, describe(recipe, given.scale))
         return
-    bench = Workbench.of(given, recipe)
+    bench = Workbench.of(given, recipe).of_images()
     flat = FlatModel(bench.network(given.start, recipe.get("model")))
     ends = [weights(flat, path) for path in (given.start, given.end)]
     plane = Plane.through(*ends, bend.to(bench.device))

@@ -31,7 +31,7 @@ def main() -> None:
     if status := divergence([given.first, given.second]):
         write_table(out, pd.DataFrame(), "similarity", status, describe(recipe, given.scale))
         return
-    bench = Workbench.of(given, recipe)
+    bench = Workbench.of(given, recipe).of_images()
     models = recipe.get("models", {})
     networks = [
         bench.network(path, models.get(which, recipe.get("model")))

@@ -35,7 +35,7 @@ def main() -> None:
     if any(word.startswith("--text") for word in sys.argv):
         translate_file()
     else:
-        measure_trials("translation", __doc__, EXAMPLE, measured, stage="translate")
+        measure_trials("translation", __doc__, EXAMPLE, measured, stage="translate", images=False)
 
 
 def measured(bench: Workbench, network: nn.Module) -> dict:

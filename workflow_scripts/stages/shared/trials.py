@@ -26,12 +26,15 @@ from workflow_scripts.stages.shared.workbench import Workbench
 Measure = Callable[[Workbench, nn.Module], dict]
 
 
-def measure_trials(kind: str, description: str, example: dict, measure: Measure, stage: str | None = None) -> None:
+def measure_trials(
+    kind: str, description: str, example: dict, measure: Measure, stage: str | None = None, images: bool = True
+) -> None:
     """Measure every checkpoint that the command line names, and write the table `<kind>.parquet`, a row for each.
 
     Parameters
     ----------
     kind : of the table and of what is measured. stage : the module; called as the kind is where it is None.
+    images : whether it is measured on images alone.
     description, example : for --help; the keys of `example` are needed in the recipe.
     measure : the columns of a row, less `run`; called with the network in eval mode, all in float32.
 
@@ -43,6 +46,7 @@ def measure_trials(kind: str, description: str, example: dict, measure: Measure,
     given = arguments.parse_args()
     recipe = read_json(given.recipe, example)
     bench = Workbench.of(given, recipe)
+    bench = bench.of_images() if images else bench
     rows, diverged = [], []
     for path in given.checkpoints:
         if status := divergence([path]):

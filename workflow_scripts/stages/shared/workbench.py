@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.opened import TrainingData, open_data
+from workflow_scripts.datasets.text.settings import FORMS
 from workflow_scripts.evidence import provenance
 from workflow_scripts.evidence.tables import read_table
 from workflow_scripts.landscape.flat import FlatModel
@@ -54,6 +55,17 @@ class Workbench:
     def autocast(self) -> torch.dtype | None:
         """The type of forward passes while training: bfloat16 on a GPU."""
         return torch.bfloat16 if self.device.type == "cuda" else None
+
+    def of_images(self) -> "Workbench":
+        """This one, where the data are images.
+
+        Raises
+        ------
+        InputError : they are text.
+        """
+        if self.data.info.form in FORMS:
+            raise InputError(f"{self.data.info.name} is text ({self.data.info.form}), and this is measured on images")
+        return self
 
     def network(self, checkpoint: Path, model: dict | None = None) -> nn.Module:
         """The network that a checkpoint holds, in eval mode; `model` for a file that does not describe its own."""
