@@ -3,6 +3,7 @@
 from collections import Counter
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -12,6 +13,9 @@ from workflow_scripts.base.errors import InputError
 from workflow_scripts.bookkeeping.operations import Operations
 from workflow_scripts.commands import price
 from workflow_scripts.evidence.reported import read_reported
+from workflow_scripts.evidence.sources import Sources
+from workflow_scripts.evidence.tables import write_table
+from workflow_scripts.evidence.trained import differences
 from workflow_scripts.models import build
 from workflow_scripts.models.vision.initialise import initialise
 from workflow_scripts.recipes.merge import merge
@@ -482,3 +486,23 @@ def test_another_rule_inherits_nothing():
     }
     kept = merge({"initialisation": {"rule": "he", "variance": 3.0}}, {"initialisation": {"variance": 1.5}})
     assert kept == {"initialisation": {"rule": "he", "variance": 1.5}}
+
+
+@pytest.mark.parametrize(
+    ("figure", "data", "model"), [("figure_4a", "cifar10", "resnet18"), ("figure_4b", "iwslt14_de_en", "transformer")]
+)
+def test_a_range_test_tells_what_was_trained_in_place_of_the_papers(papers, tmp_path, figure, data, model):
+    """It has no runs, but is a training itself, of other data and another network at a small scale."""
+    plan = papers.plan("demo", papers=["iyer2020"])
+    spec = drawn(plan, figure).spec
+    (swept,) = drawn(plan, figure).analyses
+    ((id, described),) = spec["runs"].items()
+    assert id == swept.id and described["table"] == spec["panels"][0]["table"]
+    declared = described["declared"]
+    assert (declared["data"], declared["model"]["name"], declared["trials"]) == (data, model, 1)
+    assert swept.recipe["schedule"]["lr_max"] != declared["schedule"]["lr_max"] == (10 if figure == "figure_4a" else 1)
+    facts = {"recipe": swept.recipe, "seeds": [1], "device": "cpu", "fingerprints": [id]}
+    write_table(tmp_path / "t.parquet", pd.DataFrame(), "range_test", {"state": "diverged", "run": id, "step": 1,
+                "epoch": 0.1, "reason": "x"}, facts)  # fmt: skip
+    told = differences(Sources(tmp_path, runs={id: {**described, "table": "t.parquet"}}))
+    assert f"{swept.recipe['data']} for {data}" in told and f" for {model}" in told

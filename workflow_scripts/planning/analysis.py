@@ -13,6 +13,7 @@ class Analysis:
 
     recipe : frozen description; its fingerprint is the analysis' identity.
     checkpoints : what it reads of runs. analyses : the analyses whose results it reads.
+    like : the run whose settings a range test takes, with the schedule that is declared for the test.
     """
 
     kind: str
@@ -20,6 +21,7 @@ class Analysis:
     name: str
     checkpoints: tuple[Checkpoint, ...] = ()
     analyses: tuple["Analysis", ...] = ()
+    like: Run | None = None
 
     @cached_property
     def id(self) -> str:

@@ -75,6 +75,8 @@ class ArtifactResolver:
         spec["names"] = {id: name.replace("_", " ") for id, name in named.items()}
         of_analyses = {run.id: run for analysis in used_analyses.values() for run in analysis.measured}
         spec["runs"] = {id: self._described(run) for id, run in (used_runs | of_analyses).items()}
+        swept = {each.id: each for each in used_analyses.values() if each.like}  # a range test is a training itself
+        spec["runs"] |= {id: self._described(each.like) | self._table_of(each) for id, each in swept.items()}
         spec["mark"] = self._mark(scale)
         self._check(spec, where)
         return Artifact(name, spec, list(used_runs.values()), list(used_analyses.values()), sensitivity)
@@ -92,6 +94,9 @@ class ArtifactResolver:
             "trials": self._shown.get(run.setting, 1),
         }
         return {"table": str(self.paths.metrics(run.id)), "setting": run.setting, "declared": declared}
+
+    def _table_of(self, swept: Analysis) -> dict:
+        return {"table": self.paths.tables(swept.kind, swept.id)["table"], "setting": swept.name}
 
     def _mark(self, scale: str) -> str:
         """What every picture of a scale says of it; nothing at the papers' own."""

@@ -1,6 +1,7 @@
 """Measures of how sharp the minima are that the trials of a setting ended in, and the learning-rate range test."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from workflow_scripts.planning.analysis import Analysis
@@ -62,6 +63,7 @@ def range_test(resolver: "AnalysisResolver", name: str, settings: dict, where: s
     if not runs:
         return None
     like: Run = runs[0]
+    declared = replace(like, declared={**like.declared, "schedule": settings["schedule"]})
     schedule = schedules.scaled(settings["schedule"], like.rate_factor)
     resolver.problems += [f"{where}: schedule {problem}" for problem in schedules.check(schedule, 1)]
     updates = settings.pop("updates", None)
@@ -74,7 +76,7 @@ def range_test(resolver: "AnalysisResolver", name: str, settings: dict, where: s
         length = {"samples_per_epoch": resolver.scale.info(like.recipe["data"]).train}
     recipe = {**same, **settings, "schedule": schedule, **length}
     begins_with = (like.begins_with,) if recipe.get("pretrained") and like.begins_with else ()
-    return Analysis("range_test", recipe, f"{resolver.paper.name}/{name}", begins_with)
+    return Analysis("range_test", recipe, f"{resolver.paper.name}/{name}", begins_with, like=declared)
 
 
 def range_test_operations(recipe: Mapping[str, Any], counts: Counts) -> Cost:
