@@ -77,7 +77,7 @@ def train(
         if Label.parse(label).is_of_update:
             labels_at.setdefault(step, []).append(label)
     rate = rates(recipe["schedule"], task.steps, recipe["epochs"] * task.steps).tolist()
-    # Views of the network's own memory, taken once: names and hooks of a state cost a small network a tenth of an epoch.
+    # Views of the network's own memory, taken once: to name them again costs a small network a tenth of an epoch.
     weights = list(progress.model.state_dict().values())
     loop = _Loop(recipe, task, rate, weights, labels_at, observer, processes)
     network = processes.parallel(progress.model, task.device)
