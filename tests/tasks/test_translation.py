@@ -8,10 +8,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from tests.shared.recipes import TRANSLATION
 from workflow_scripts.base.errors import InputError
-from workflow_scripts.datasets.prepare import prepare
 from workflow_scripts.datasets.sampling import WHOLE, Share
-from workflow_scripts.datasets.text.grammar.sentences import pairs
 from workflow_scripts.datasets.text.parallel_text import ParallelText
 from workflow_scripts.datasets.text.pieces import PAD, SPECIALS, UNKNOWN
 from workflow_scripts.models.language.transformer import moved
@@ -21,29 +20,12 @@ from workflow_scripts.tasks import task_of
 from workflow_scripts.tasks.translation import CUT, cross_entropy, cut_off, divergence
 from workflow_scripts.training import optimizers
 
-RECIPE = {
-    "task": "translation",
-    "model": {"name": "transformer", "encoder_layers": 1, "decoder_layers": 1, "width": 32, "heads": 2, "ffn": 64,
-              "dropout": 0.0},
-    "batch_tokens": 200,
-    "updates_per_epoch": 6,
-    "label_smoothing": 0.1,
-    "cutoff": False,
-    "seed": 1,
-}  # fmt: skip
+RECIPE = TRANSLATION
 
 
 @pytest.fixture(scope="module")
-def text(tmp_path_factory):
-    """A prepared text of few sentences, each of which is in all splits."""
-    folder = tmp_path_factory.mktemp("translation")
-    said = pairs(60, seed=5)
-    for split in ("train", "valid", "test"):
-        for end in ("de", "en"):
-            (folder / f"{split}.{end}").write_text("".join(f"{getattr(pair, end)}\n" for pair in said))
-    (folder / "dataset.yaml").write_text("{form: parallel, source: de, target: en, merges: 300, joined: true}")
-    prepare("said", folder / "out", folder)
-    return ParallelText(folder / "out")
+def text(said):
+    return ParallelText(said)
 
 
 def test_smoothed_cross_entropy_is_torchs():
