@@ -77,9 +77,7 @@ def train(
         if Label.parse(label).is_of_update:
             labels_at.setdefault(step, []).append(label)
     rate = rates(recipe["schedule"], task.steps, recipe["epochs"] * task.steps).tolist()
-    # Views of the network's own memory, taken once: to name them again costs a small network a tenth of an epoch.
-    weights = list(progress.model.state_dict().values())
-    loop = _Loop(recipe, task, rate, weights, labels_at, observer, processes)
+    loop = _Loop(recipe, task, rate, labels_at, observer, processes)
     network = processes.parallel(progress.model, task.device)
     if progress.epoch == progress.update == 0:
         for label in labels_at.get(0, []):
@@ -104,15 +102,11 @@ def train(
 
 @dataclass(frozen=True)
 class _Loop:
-    """What all epochs of a training share.
-
-    rate : of every update. weights : parameters and buffers, as they are at any time.
-    """
+    """What all epochs of a training share; `rate` has an entry for every update."""
 
     recipe: dict
     task: Task
     rate: list[float]
-    weights: list[Tensor]
     labels_at: dict[int, list[str]]
     observer: Observer
     processes: Processes
@@ -147,7 +141,7 @@ class _Loop:
                 within.randomness = randomness(task.device)
                 self.observer.snapshot(progress)
         progress.within = None
-        reading = within.meter.read(is_finite(self.weights), processes)
+        reading = within.meter.read(is_finite(progress.weights), processes)
         progress.diverged = self._divergence(reading, first)
         return reading.metrics, within.pending
 
