@@ -119,7 +119,7 @@ def network_of(bench: Workbench, path: Path) -> nn.Module:
     InputError : it does not fit the word pieces, or has never learned to answer.
     """
     if not path.is_dir():
-        return bench.network(path)
+        return bench.network(path, bench.recipe.get("model"))
     found = read_bert(path)
     network = models.build({"name": "bert", **found.options}, bench.data.info)
     if "answer" in found.into(network):

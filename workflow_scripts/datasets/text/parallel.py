@@ -11,7 +11,7 @@ import numpy as np
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.text.corpora import Corpus
 from workflow_scripts.datasets.text.lines import read_lines, read_pairs
-from workflow_scripts.datasets.text.moses import is_clean, words, words_of_all
+from workflow_scripts.datasets.text.moses import as_written, is_clean, words, words_of_all
 from workflow_scripts.datasets.text.pieces import UNKNOWN, Dictionary, Pieces, count_words, learn_merges
 from workflow_scripts.datasets.text.prepared import PreparedText, Ragged, describe, read_text_description
 from workflow_scripts.datasets.text.settings import Parallel
@@ -241,6 +241,11 @@ class TextCodec:
         language = self.info.source if self.side == "source" else self.info.target
         made = words(lines, language, False, self.info.tokenise, self.info.aggressive_hyphens)
         return [line.lower() for line in made] if self.info.lowercase else made
+
+    def plain(self, words: str) -> str:
+        """A line of words as plain text: without the spaces and entities that Moses writes, where it wrote them."""
+        language = self.info.source if self.side == "source" else self.info.target
+        return as_written(words, language) if self.info.tokenise else words
 
     def encode(self, words: list[str]) -> list[list[int]]:
         """Token numbers of lines of words, without an end mark."""
