@@ -2,6 +2,7 @@
 
 import os
 import socket
+import urllib.request
 from collections import Counter
 from pathlib import Path
 
@@ -220,7 +221,10 @@ BAD_TEXT = {
     "too long": (
         changed(train_en=["Word " * 300, *GOOD["train.en"][1:]]), "train.de and train.en line 1 is too long: "
     ),
-    "no validation": (changed(valid_de=[], valid_en=[]), "the valid set is empty"),
+    "no validation": (
+        changed(valid_de=[], valid_en=[]),
+        "the valid set is empty: {folder}/valid.de and valid.en have no usable pair",
+    ),
     "missing": ({name: text for name, text in GOOD.items() if name != "test.en"}, "test.en is missing"),
 }  # fmt: skip
 
@@ -258,6 +262,7 @@ def test_a_token_beyond_the_vocabulary_is_told(small, tmp_path):
 def test_without_a_network_the_remedy_is_told_and_nothing_is_left(tmp_path, name, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
         closed = f"http://127.0.0.1:{server.getsockname()[1]}"
+    monkeypatch.setattr(urllib.request, "_opener", None)  # urlopen keeps its first, with the proxies of that time
     monkeypatch.setenv("http_proxy", closed)
     monkeypatch.setenv("https_proxy", closed)
     pieces = tmp_path / "pieces"

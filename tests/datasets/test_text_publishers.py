@@ -23,6 +23,7 @@ TALKS = ("TED.dev2010", "TEDX.dev2012", "TED.tst2010", "TED.tst2011", "TED.tst20
 @pytest.fixture
 def publisher(tmp_path, monkeypatch):
     """A server that stands for the publishers: `publisher(name, {file: content})` registers files of a data set."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     folder = tmp_path / "served"
     folder.mkdir()
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)

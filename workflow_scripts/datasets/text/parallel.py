@@ -114,8 +114,11 @@ def divide(info: Parallel, corpus: Corpus, scratch: Path, folder: Path) -> None:
     for split in SPLITS:
         place = folder / f"{split}.source.txt"
         if not place.is_file() or not place.stat().st_size:
-            where = "no pair of the training text was taken for it; lower validation_every or add a file"
-            reason = where if split == "valid" and info.validation_every else "its files have no usable pair"
+            if split == "valid" and info.validation_every:
+                reason = "no pair of the training text was taken for it; lower validation_every or add a file"
+            else:
+                files = " and ".join(f"{source} and {target.name}" for source, target in corpus.files[split])
+                reason = f"{files} have no usable pair"
             raise InputError(f"{info.name}: the {split} set is empty: {reason}")
 
 
