@@ -136,7 +136,7 @@ def test_wmt_is_prepared_as_its_script_does_it(publisher, tmp_path, stage):
     known = {file: f"md5:{hashlib.md5(content).hexdigest()}" for file, content in files.items()}
     publisher("wmt14_en_de", files, known)
     assert stage("prepare_data", "wmt14_en_de", "--out", tmp_path / "out")[0] == 0
-    normal = {language: MosesPunctNormalizer(lang=language).normalize for language in ("de", "en")}
+    normal = {language: MosesPunctNormalizer(lang=language, perl_parity=True).normalize for language in ("de", "en")}
 
     def words(line, language, training):
         line = normal[language](line) if training else line

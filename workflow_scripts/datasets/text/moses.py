@@ -20,7 +20,8 @@ def words(lines: Iterable[str], language: str, normalise: bool, tokenise: bool, 
     tokenise : as Moses' tokenizer.perl, which writes & < > ' " [ ] | as entities.
     hyphens : split words at hyphens, with @-@ in their place (its option -a).
     """
-    normal = MosesPunctNormalizer(lang=language).normalize if normalise else None
+    # As the Perl script has it, which makes a ’ that is no apostrophe a quotation mark.
+    normal = MosesPunctNormalizer(lang=language, perl_parity=True).normalize if normalise else None
     tokenizer = MosesTokenizer(lang=language) if tokenise else None
     made = []
     for line in lines:
