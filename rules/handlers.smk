@@ -13,6 +13,9 @@ from workflow_scripts.runtime.job_lines import print_job_lines, show_time_left
 # For fewer jobs a process that imports everything costs as much as it saves; for 4 figures 13 s of CPU in place of 22.
 WORTH_WARMING = 4
 
+# Jobs that Snakemake starts in so many seconds, unless --max-jobs-per-timespan says otherwise.
+USUAL_LIMIT = (100, 1)
+
 # What lasts as long as the workflow runs.
 LASTING = contextlib.ExitStack()
 
@@ -21,6 +24,17 @@ def warm_packages(rules: set[str]) -> tuple[str, ...]:
     """What the jobs of these rules import."""
     language = warm.LANGUAGE if rules & {"translation", "answers"} else ()
     return (*(() if PATHS.archived else warm.COMPUTING), *warm.DRAWING, *language)
+
+
+def lift_usual_limit(scheduler) -> None:
+    """Limit the jobs of one machine by its cores alone.
+
+    To see whether it may start more jobs Snakemake 9 wakes up once a second for each that it has ever started, as long as
+    others wait: after 300 jobs 300 times a second.
+    """
+    limit = scheduler.job_rate_limiter
+    if limit is not None and (limit.max_jobs, limit.timespan) == USUAL_LIMIT:
+        scheduler.job_rate_limiter = None
 
 
 def write_run_groups(ids) -> None:
@@ -52,6 +66,8 @@ onstart:
     show_time_left(workflow.logger_manager.get_log_handlers())
     if not PATHS.archived:
         write_run_groups(job.wildcards.id for job in jobs if job.rule.name == "train")
+    if ON_THIS_MACHINE:
+        lift_usual_limit(workflow.scheduler)
     if ON_THIS_MACHINE and len(jobs) >= WORTH_WARMING:
         LASTING.enter_context(warm.started(warm_packages({job.rule.name for job in jobs})))
 

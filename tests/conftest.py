@@ -55,6 +55,20 @@ def tiny_data(tiny):
 
 
 @pytest.fixture(scope="session")
+def said(tmp_path_factory):
+    """The folder of a prepared parallel text of 60 sentences, each of which is in all splits."""
+    from workflow_scripts.datasets.text.grammar.sentences import pairs
+
+    folder = tmp_path_factory.mktemp("said")
+    for split in ("train", "valid", "test"):
+        for end in ("de", "en"):
+            (folder / f"{split}.{end}").write_text("".join(f"{getattr(pair, end)}\n" for pair in pairs(60, seed=5)))
+    (folder / "dataset.yaml").write_text("{form: parallel, source: de, target: en, merges: 300, joined: true}")
+    prepare("said", folder / "out", folder)
+    return folder / "out"
+
+
+@pytest.fixture(scope="session")
 def documents(tmp_path_factory):
     """The folder of the grammar's documents, prepared."""
     folder = tmp_path_factory.mktemp("documents") / "out"

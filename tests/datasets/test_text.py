@@ -1,7 +1,9 @@
 """Parallel text: prepared as the papers' scripts do it, bad text is refused by file and line, batches are whole."""
 
 import os
+import shutil
 import socket
+import urllib.request
 from collections import Counter
 from pathlib import Path
 
@@ -69,6 +71,7 @@ def test_words_are_moses_words():
     ]
     assert words(["a well-known fact"], "en", False, True, True) == ["a well @-@ known fact"]
     assert words(["„so“\u200b\x07 – ja"], "de", True, True, False) == ["&quot; so &quot; - ja"]
+    assert words(["the voters’ will"], "en", True, True, False) == ["the voters &quot; will"]  # by the Perl script
     assert words(["  left as\tit is. "], "en", False, False, False) == ["left as it is."]
 
 
@@ -220,7 +223,10 @@ BAD_TEXT = {
     "too long": (
         changed(train_en=["Word " * 300, *GOOD["train.en"][1:]]), "train.de and train.en line 1 is too long: "
     ),
-    "no validation": (changed(valid_de=[], valid_en=[]), "the valid set is empty"),
+    "no validation": (
+        changed(valid_de=[], valid_en=[]),
+        "the valid set is empty: {folder}/valid.de and valid.en have no usable pair",
+    ),
     "missing": ({name: text for name, text in GOOD.items() if name != "test.en"}, "test.en is missing"),
 }  # fmt: skip
 
@@ -258,6 +264,7 @@ def test_a_token_beyond_the_vocabulary_is_told(small, tmp_path):
 def test_without_a_network_the_remedy_is_told_and_nothing_is_left(tmp_path, name, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
         closed = f"http://127.0.0.1:{server.getsockname()[1]}"
+    monkeypatch.setattr(urllib.request, "_opener", None)  # urlopen keeps its first, with the proxies of that time
     monkeypatch.setenv("http_proxy", closed)
     monkeypatch.setenv("https_proxy", closed)
     pieces = tmp_path / "pieces"
@@ -292,8 +299,19 @@ def test_padding_is_told_for_both_orders():
 
 
 def test_a_sentence_that_no_batch_has_room_for_is_told(small):
-    with pytest.raises(InputError, match=r"no batch of at most 5 tokens has room for pair of mine's train text: \d+"):
+    with pytest.raises(
+        InputError,
+        match=r"at most 5 tokens has room for the pair in .*/train\.source\.txt and train\.target\.txt line \d+",
+    ):
         ParallelText(small).buckets("train", 5)
+
+
+def test_prepared_text_without_a_pair_in_a_split_is_told(small, tmp_path):
+    shutil.copytree(small, tmp_path / "out")
+    for side in ("source", "target"):
+        Ragged.of([]).save(tmp_path / "out", f"valid.{side}")
+    with pytest.raises(InputError, match="out: valid has no pairs; prepare the data set again"):
+        ParallelText(tmp_path / "out")
 
 
 def test_a_batch_is_its_sentences_ended_and_filled_up(small):

@@ -157,6 +157,12 @@ def test_a_long_question_is_cut_and_a_window_without_room_is_told(tmp_path):
 BAD_QUESTIONS = {
     "no JSON": ("{", "train.json is not JSON"),
     "other JSON": ({"data": [{"paragraphs": [{"context": "a"}]}]}, "paragraph 1 has no 'qas'"),
+    "a list": ([1], "paragraph 1 has no 'data' that is a list"),
+    "null": ({"data": [{"paragraphs": None}]}, "paragraph 1 has no 'paragraphs' that is a list"),
+    "a paragraph that is no text": (squad(5, "where?", "5", 0), "paragraph 1 has no 'context' that is a text"),
+    "a question that is no text": (squad("It is here.", None, "here", 6), "has no 'question' that is a text"),
+    "an answer that is no text": (squad("It is 5.", "what?", 5, 6), "paragraph 1 has no 'text' that is a text"),
+    "a place in words": (squad("It is here.", "where?", "here", "6"), "has no 'answer_start' that is a whole number"),
     "none": ({"data": []}, "train.json has no questions"),
     "not there": (squad("It is here.", "where?", "there", 6), "question q1 of paragraph 1: the answer 'there' is not"),
     "elsewhere": (squad("It is here.", "where?", "here", 5), "the answer 'here' is not at character 5"),

@@ -12,6 +12,8 @@ from torch import nn
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.bookkeeping.operations import Operations
 from workflow_scripts.commands import price
+from workflow_scripts.datasets.text.prepared import PreparedText
+from workflow_scripts.datasets.text.settings import TEXT, as_fields
 from workflow_scripts.evidence.reported import read_reported
 from workflow_scripts.evidence.sources import Sources
 from workflow_scripts.evidence.tables import write_table
@@ -377,6 +379,24 @@ def test_translation_has_the_papers_settings(plan, printed):
         else:
             peak = 2.5e-4 if run.recipe["schedule"]["name"] == "one_cycle" else 3e-4
             assert lr.max() == pytest.approx(peak, rel=1e-3) and run.recipe["clip"] == 25
+
+
+# Vocabulary of the published dictionaries or word pieces, and trainable parameters, by the data that a run trains on.
+PUBLISHED = {
+    "wmt14_en_de": ({"source": 40_360, "target": 42_720}, 86_675_456),
+    "iwslt14_de_en": ({"source": 8_848, "target": 6_632}, 39_469_056),
+    "wikipedia": ({"text": 30_522}, 336_226_108),
+}
+
+
+@pytest.mark.parametrize(("data", "vocabulary", "parameters"), [(name, *each) for name, each in PUBLISHED.items()])
+def test_networks_of_text_have_the_published_numbers_of_parameters(plan, data, vocabulary, parameters):
+    specs = [run.recipe["model"] for run in plan.runs.values() if run.recipe["data"] == data]
+    assert len(specs) > 2 and all(spec == specs[0] for spec in specs)
+    text = PreparedText(data, TEXT[data].form, as_fields(TEXT[data]), "", {}, {}, vocabulary)
+    with torch.device("meta"):
+        network = build(specs[0], text)
+    assert sum(each.numel() for each in network.parameters() if each.requires_grad) == parameters
 
 
 @pytest.mark.parametrize("scale", ("demo", "reduced", "paper"))

@@ -34,6 +34,27 @@ CURVE = {
     "seed": 1,
 }
 
+TRANSLATION = {
+    "engine": 1,
+    "task": "translation",
+    "data": "said",
+    "model": {"name": "transformer", "encoder_layers": 1, "decoder_layers": 1, "width": 32, "heads": 2, "ffn": 64,
+              "dropout": 0.0},
+    "optimizer": {"name": "radam", "weight_decay": 1e-4},
+    "schedule": {"name": "linear", "lr": 0.01},
+    "clip": 25,
+    "batch_tokens": 200,
+    "updates_per_epoch": 6,
+    "epochs": 4,
+    "evaluate_every": 1,
+    "label_smoothing": 0.1,
+    "cutoff": False,
+    "seed": 1,
+    "pretrained": None,
+    "freeze": None,
+    "distillation": None,
+    "fallback": None,
+}  # fmt: skip
 BERT = {
     "engine": 1,
     "model": {"name": "bert", "layers": 1, "width": 32, "heads": 2, "ffn": 64, "longest": 64, "dropout": 0.1,

@@ -6,14 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch.nn import functional as F
 
-from workflow_scripts import models
+from tests.shared.recipes import TRANSLATION
 from workflow_scripts.base.errors import InputError
-from workflow_scripts.datasets.prepare import prepare
 from workflow_scripts.datasets.sampling import WHOLE, Share
-from workflow_scripts.datasets.text.grammar.sentences import pairs
 from workflow_scripts.datasets.text.parallel_text import ParallelText
 from workflow_scripts.datasets.text.pieces import PAD, SPECIALS, UNKNOWN
 from workflow_scripts.models.language.transformer import moved
@@ -23,29 +20,12 @@ from workflow_scripts.tasks import task_of
 from workflow_scripts.tasks.translation import CUT, cross_entropy, cut_off, divergence
 from workflow_scripts.training import optimizers
 
-RECIPE = {
-    "task": "translation",
-    "model": {"name": "transformer", "encoder_layers": 1, "decoder_layers": 1, "width": 32, "heads": 2, "ffn": 64,
-              "dropout": 0.0},
-    "batch_tokens": 200,
-    "updates_per_epoch": 6,
-    "label_smoothing": 0.1,
-    "cutoff": False,
-    "seed": 1,
-}  # fmt: skip
+RECIPE = TRANSLATION
 
 
 @pytest.fixture(scope="module")
-def text(tmp_path_factory):
-    """A prepared text of few sentences, each of which is in all splits."""
-    folder = tmp_path_factory.mktemp("translation")
-    said = pairs(60, seed=5)
-    for split in ("train", "valid", "test"):
-        for end in ("de", "en"):
-            (folder / f"{split}.{end}").write_text("".join(f"{getattr(pair, end)}\n" for pair in said))
-    (folder / "dataset.yaml").write_text("{form: parallel, source: de, target: en, merges: 300, joined: true}")
-    prepare("said", folder / "out", folder)
-    return ParallelText(folder / "out")
+def text(said):
+    return ParallelText(said)
 
 
 def test_smoothed_cross_entropy_is_torchs():
@@ -156,17 +136,3 @@ def test_a_range_test_takes_text(text, stage, tmp_path):
     assert stage("range_test", *arguments) == (0, "")
     table = pd.read_parquet(tmp_path / "out" / "range_test.parquet")
     assert len(table) == 20 and table["rate"].iloc[-1] == pytest.approx(1e-2)
-
-
-def test_a_file_is_translated_by_anyones_checkpoint(text, stage, tmp_path):
-    """The recipe names its model; every line has its own, the empty ones too."""
-    network = models.build(RECIPE["model"], text.info)
-    save_file({name: tensor.clone() for name, tensor in network.state_dict().items()}, tmp_path / "a.safetensors")
-    (tmp_path / "letter.de").write_text("der Hund sieht die Katze\n\nein Haus\n")
-    shared = ("--checkpoints", tmp_path / "a.safetensors", "--data", text.folder, "--out", tmp_path / "letter.en")
-    given = (f"--text={tmp_path / 'letter.de'}", *shared, "--device", "cpu")
-    recipe = {"beam": 2, "length_penalty": 1.0}
-    assert "does not say of which model it is" in stage("translate", *given, "--recipe", json.dumps(recipe))[0]
-    assert stage("translate", *given, "--recipe", json.dumps({**recipe, "model": RECIPE["model"]}))[0] == 0
-    assert len((tmp_path / "letter.en").read_text().splitlines()) == 3
-    assert '"model": {"name": "transformer"' in stage("translate", "--text", "x", "--help")[1]

@@ -12,7 +12,15 @@ from pathlib import Path
 
 import pytest
 from snakemake.api import SnakemakeApi
-from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings, Quietness, ResourceSettings
+from snakemake.settings.types import (
+    ConfigSettings,
+    DAGSettings,
+    MaxJobsPerTimespan,
+    OutputSettings,
+    Quietness,
+    ResourceSettings,
+    SchedulingSettings,
+)
 
 from tests.shared.checkout import NASTY, SCALE, snakemake
 from workflow_scripts.evidence.tables import read_table
@@ -24,9 +32,18 @@ GOTMARE = {"papers": ["gotmare2019"]}
 
 
 @pytest.fixture
-def to_run(tmp_path, monkeypatch):
-    """A function that says which jobs Snakemake would run: (rule, id or artifact) of each."""
+def own_process():
+    """Puts back what Snakemake changes of a process that it runs in."""
     before = dict(os.environ), sys.path[:]
+    yield
+    os.environ.clear()
+    os.environ.update(before[0])
+    sys.path[:] = before[1]
+
+
+@pytest.fixture
+def to_run(tmp_path, monkeypatch, own_process):
+    """A function that says which jobs Snakemake would run: (rule, id or artifact) of each."""
 
     def jobs(*targets, root=ROOT, directory=tmp_path, jobs=False, **config):
         monkeypatch.chdir(directory)
@@ -43,10 +60,7 @@ def to_run(tmp_path, monkeypatch):
                 return needed
             return sorted((job.rule.name, *job.wildcards_dict.values()) for job in needed)
 
-    yield jobs
-    os.environ.clear()
-    os.environ.update(before[0])
-    sys.path[:] = before[1]
+    return jobs
 
 
 def count(jobs):
@@ -116,6 +130,22 @@ def test_a_mistake_ends_in_one_sentence(tmp_path):
     assert done.returncode == 1 and not done.stdout
     assert "config.yaml: scale is 'nonsense'; allowed are the files of scales/: demo, paper, reduced" in done.stderr
     assert "Traceback" not in done.stderr and "InputError" not in done.stderr and "make_plan" not in done.stderr
+
+
+@pytest.mark.parametrize(("limit", "stays"), [("100/1s", False), ("7/1m", True)])
+def test_only_a_limit_of_the_users_own_holds_up_jobs_of_one_machine(limit, stays, tmp_path, monkeypatch, own_process):
+    """By the usual one the scheduler wakes up once a second for each job that it has ever started."""
+    monkeypatch.chdir(tmp_path)
+    asked = SchedulingSettings(max_jobs_per_timespan=MaxJobsPerTimespan.parse_choice(limit))
+    with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
+        workflow = api.workflow(
+            resource_settings=ResourceSettings(cores=1), snakefile=ROOT / "Snakefile", workdir=tmp_path
+        )
+        targets = DAGSettings(targets={"data/digits/dataset.json"})
+        workflow.dag(targets).execute_workflow(executor="local", scheduling_settings=asked)
+        used = workflow._workflow.scheduler.job_rate_limiter
+    assert (tmp_path / "data/digits/dataset.json").is_file()
+    assert (used is not None) == stays
 
 
 # --- a tiny paper, for real ------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """Translate the test text of a prepared parallel text with each checkpoint, and score the translations by BLEU.
 
 The output is translation.parquet, a row for each checkpoint. With --text a file of your own is translated instead, a
-sentence a line, by one checkpoint, and --out is the file of its translations:
+sentence a line, by one checkpoint, and --out is the file of its translations, plain text again. --data is the prepared
+parallel text that the checkpoint was trained on, whose words and dictionaries are its own:
 
     python -m workflow_scripts.stages.translate --text letter.de --out letter.en --data data/iwslt14_de_en \\
         --checkpoints results/runs/<run>/checkpoints/best.safetensors --recipe '{"beam": 5, "length_penalty": 1.0}'
@@ -10,13 +11,16 @@ sentence a line, by one checkpoint, and --out is the file of its translations:
 import sys
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
+from torch.nn.utils.rnn import pad_sequence
 
 from workflow_scripts.base.arguments import add_running, read_json, recipe_help
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import write_text
 from workflow_scripts.base.stage import command_line, run_stage
+from workflow_scripts.datasets.text.batching import buckets
 from workflow_scripts.datasets.text.lines import read_lines
 from workflow_scripts.datasets.text.parallel import TextCodec
 from workflow_scripts.datasets.text.parallel_text import ParallelText
@@ -80,14 +84,27 @@ def translate_file() -> None:
     add_running(parser)
     given = parser.parse_args()
     bench = Workbench.of(given, read_json(given.recipe, {key: EXAMPLE[key] for key in ("beam", "length_penalty")}))
+    if not isinstance(bench.data, ParallelText):
+        raise InputError(f"{given.data} is no parallel text; name the one that the checkpoint was trained on")
     network = bench.network(given.checkpoints, bench.recipe.get("model"))
-    codec = TextCodec.load(given.data, "source")
-    with torch.inference_mode():
-        lines = [
-            translated(network, torch.tensor([[*numbers, END]], device=bench.device), bench.data, bench.recipe)[0]
-            for numbers in codec.encode(codec.words(list(read_lines(given.text))))
-        ]
+    codecs = [TextCodec.load(given.data, side) for side in ("source", "target")]
+    lines = translated_lines(bench, network, *codecs, list(read_lines(given.text)))
     write_text(given.out, "".join(f"{line}\n" for line in lines))
+
+
+def translated_lines(
+    bench: Workbench, network: nn.Module, source: TextCodec, target: TextCodec, lines: list[str]
+) -> list[str]:
+    """Plain lines in the other language, those of like length together; a line without words stays empty."""
+    sentences = {number: ids for number, ids in enumerate(source.encode(source.words(lines))) if ids}
+    found, order = [""] * len(lines), list(sentences)
+    lengths = np.array([len(ids) + 1 for ids in sentences.values()], dtype=np.int64)
+    for chosen in buckets(lengths, max(TOGETHER, lengths.max(initial=0))):
+        batch = [torch.tensor([*sentences[order[each]], END], device=bench.device) for each in chosen]
+        padded = pad_sequence(batch, batch_first=True, padding_value=PAD)
+        for each, words in zip(chosen, translated(network, padded, bench.data, bench.recipe), strict=True):
+            found[order[each]] = target.plain(words)
+    return found
 
 
 if __name__ == "__main__":

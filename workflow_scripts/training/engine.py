@@ -86,14 +86,14 @@ def train(
         with task.kernels():
             metrics, pending = loop.epoch(network, progress)
         for label, step, state in pending:
-            if progress.diverged is None or (step < progress.diverged["step"] and is_finite(state)):
+            if progress.diverged is None or (step < progress.diverged["step"] and is_finite(state.values())):
                 observer.save(label, state)
         progress.epoch, progress.update = progress.epoch + 1, 0
         evaluated = loop.evaluated(progress)
         step = progress.epoch * task.steps
         progress.history.add(step, progress.epoch, rate[step - 1], metrics, evaluated)
         if progress.diverged is None:
-            progress.kept.take(progress.epoch, evaluated.get("loss"), progress.model.state_dict())
+            progress.kept.take(progress.epoch, evaluated.get("loss"), progress.model)
             if progress.epoch == recipe["epochs"]:
                 for label, state in progress.kept.finished():
                     observer.save(label, state)
@@ -121,7 +121,8 @@ class _Loop:
         model, optimizer, frozen, clip = progress.model, progress.optimizer, recipe["freeze"], recipe.get("clip")
         first, within = progress.epoch * task.steps, self._within(progress)
         begin = first + progress.update
-        network.train()
+        if not model.training:  # after an evaluation
+            network.train()
         for update in task.updates(progress.epoch + 1, processes.share, progress.update):
             step = first + progress.update
             if frozen and step in (0, begin, frozen["steps"]):
@@ -140,7 +141,7 @@ class _Loop:
                 within.randomness = randomness(task.device)
                 self.observer.snapshot(progress)
         progress.within = None
-        reading = within.meter.read(is_finite(model.state_dict()), processes)
+        reading = within.meter.read(is_finite(progress.weights), processes)
         progress.diverged = self._divergence(reading, first)
         return reading.metrics, within.pending
 
@@ -235,8 +236,8 @@ def set_randomness(states: dict[str, Tensor]) -> None:
         torch.cuda.set_rng_state(states["cuda"])
 
 
-def is_finite(state: dict[str, Tensor]) -> Tensor:
-    """Whether all values of a state are finite, as a scalar on its device."""
+def is_finite(tensors: Iterable[Tensor]) -> Tensor:
+    """Whether all values are finite, as a scalar on their device."""
     # A sum is finite where all that it adds up is: it cannot overflow in float64, and is a third of the work.
-    sums = [tensor.sum(dtype=torch.float64) for tensor in state.values()]
+    sums = [tensor.sum(dtype=torch.float64) for tensor in tensors]
     return torch.stack(sums).isfinite().all()

@@ -5,7 +5,7 @@ A job asks for them by the labels "best" and "average-n" (recipes/labels.py).
 
 from collections.abc import Iterator, Mapping
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from workflow_scripts.recipes.labels import Label
 
@@ -26,15 +26,16 @@ class Kept:
         self.least = float("inf")
         self.states: dict[str, State] = {}
 
-    def take(self, epoch: int, loss: float | None, state: State) -> None:
-        """See the state after an epoch, and its validation loss where it was evaluated."""
+    def take(self, epoch: int, loss: float | None, model: nn.Module) -> None:
+        """See the network after an epoch, and its validation loss where it was evaluated."""
         for label in self.labels:
             asked = Label.parse(label)
             if asked.kind == "best":
                 if loss is not None and loss < self.least:
-                    self.least, self.states[label] = loss, {name: tensor.clone() for name, tensor in state.items()}
+                    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+                    self.least, self.states[label] = loss, state
             elif epoch > self.epochs - asked.number:
-                self._add(label, state, min(asked.number, self.epochs))
+                self._add(label, model.state_dict(), min(asked.number, self.epochs))
 
     def _add(self, label: str, state: State, count: int) -> None:
         """Add a share of the weights to the mean; whole numbers, such as counters, are those of the last epoch."""

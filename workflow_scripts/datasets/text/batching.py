@@ -24,7 +24,7 @@ def buckets(lengths: np.ndarray, most: int, what: str = "sentence") -> list[np.n
     ------
     InputError : a sentence alone has more than `most` tokens.
     """
-    sides = lengths.reshape(len(lengths), -1)
+    sides = lengths[:, None] if lengths.ndim == 1 else lengths
     longest = sides.max(axis=1, initial=0)
     if len(longest) and longest.max() > most:
         worst = int(longest.argmax())

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
-from sacremoses import MosesPunctNormalizer, MosesTokenizer
+from sacremoses import MosesDetokenizer, MosesPunctNormalizer, MosesTokenizer
 
 BLOCK = 10_000  # lines that a process takes at a time
 
@@ -20,7 +20,8 @@ def words(lines: Iterable[str], language: str, normalise: bool, tokenise: bool, 
     tokenise : as Moses' tokenizer.perl, which writes & < > ' " [ ] | as entities.
     hyphens : split words at hyphens, with @-@ in their place (its option -a).
     """
-    normal = MosesPunctNormalizer(lang=language).normalize if normalise else None
+    # As the Perl script has it, which makes a ’ that is no apostrophe a quotation mark.
+    normal = MosesPunctNormalizer(lang=language, perl_parity=True).normalize if normalise else None
     tokenizer = MosesTokenizer(lang=language) if tokenise else None
     made = []
     for line in lines:
@@ -30,6 +31,11 @@ def words(lines: Iterable[str], language: str, normalise: bool, tokenise: bool, 
             line = tokenizer.tokenize(line, aggressive_dash_splits=hyphens, return_str=True)
         made.append(" ".join(line.split()))
     return made
+
+
+def as_written(line: str, language: str) -> str:
+    """A line of words as plain text, by Moses' detokenizer.perl: no space before a comma, & for its entity."""
+    return MosesDetokenizer(lang=language).detokenize(line.split())
 
 
 def words_of_all(lines: Iterable[str], processes: int, *options: object) -> Iterator[str]:

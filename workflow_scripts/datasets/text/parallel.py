@@ -11,7 +11,7 @@ import numpy as np
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.text.corpora import Corpus
 from workflow_scripts.datasets.text.lines import read_lines, read_pairs
-from workflow_scripts.datasets.text.moses import is_clean, words, words_of_all
+from workflow_scripts.datasets.text.moses import as_written, is_clean, words, words_of_all
 from workflow_scripts.datasets.text.pieces import UNKNOWN, Dictionary, Pieces, count_words, learn_merges
 from workflow_scripts.datasets.text.prepared import PreparedText, Ragged, describe, read_text_description
 from workflow_scripts.datasets.text.settings import Parallel
@@ -114,8 +114,11 @@ def divide(info: Parallel, corpus: Corpus, scratch: Path, folder: Path) -> None:
     for split in SPLITS:
         place = folder / f"{split}.source.txt"
         if not place.is_file() or not place.stat().st_size:
-            where = "no pair of the training text was taken for it; lower validation_every or add a file"
-            reason = where if split == "valid" and info.validation_every else "its files have no usable pair"
+            if split == "valid" and info.validation_every:
+                reason = "no pair of the training text was taken for it; lower validation_every or add a file"
+            else:
+                files = " and ".join(f"{source} and {target.name}" for source, target in corpus.files[split])
+                reason = f"{files} have no usable pair"
             raise InputError(f"{info.name}: the {split} set is empty: {reason}")
 
 
@@ -241,6 +244,11 @@ class TextCodec:
         language = self.info.source if self.side == "source" else self.info.target
         made = words(lines, language, False, self.info.tokenise, self.info.aggressive_hyphens)
         return [line.lower() for line in made] if self.info.lowercase else made
+
+    def plain(self, words: str) -> str:
+        """A line of words as plain text: without the spaces and entities that Moses writes, where it wrote them."""
+        language = self.info.source if self.side == "source" else self.info.target
+        return as_written(words, language) if self.info.tokenise else words
 
     def encode(self, words: list[str]) -> list[list[int]]:
         """Token numbers of lines of words, without an end mark."""

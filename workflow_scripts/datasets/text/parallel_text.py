@@ -54,6 +54,8 @@ class ParallelText:
             counts = {side: len(sides[side]) for side in SIDES}
             if len(set(counts.values())) > 1:
                 raise InputError(f"{folder}: {split} has {counts['source']} sources but {counts['target']} targets")
+            if not counts["source"]:
+                raise InputError(f"{folder}: {split} has no pairs; prepare the data set again")
         self.buckets = cache(self._buckets)
         self.dictionary = cache(self._dictionary)
 
@@ -75,7 +77,8 @@ class ParallelText:
 
     def _buckets(self, split: str, most: int) -> list[np.ndarray]:
         """The batches of a split, of at most `most` padded tokens a side, by length; see `batching.buckets`."""
-        return buckets(self.lengths(split), most, f"pair of {self.info.name}'s {split} text:")
+        files = f"{self.folder}/{split}.source.txt and {split}.target.txt"
+        return buckets(self.lengths(split), most, f"the pair in {files} line")
 
     def epoch_batches(
         self, seed: int, epoch: int, most: int, updates: int, share: Share = WHOLE, first: int = 0

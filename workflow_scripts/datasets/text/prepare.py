@@ -81,8 +81,8 @@ def raw_text(info: TextInfo, out: Path, source: Path | None) -> Iterator[tuple[P
             WRITERS[info.form](Path(scratch))
             yield Path(scratch), GRAMMAR
         elif info.name in FILES:
-            download(info.name, Path(scratch))
-            yield Path(scratch), ", ".join(FILES[info.name])
+            origin = download(info.name, Path(scratch))
+            yield Path(scratch), origin
         else:
             raise InputError(
                 f"{info.name} has no open publisher: get the text as plain .txt files in a folder, and name that in "

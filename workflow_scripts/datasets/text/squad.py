@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import UnionType
+from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -14,6 +16,7 @@ from workflow_scripts.datasets.text.settings import VOCABULARY, Questions
 from workflow_scripts.datasets.text.wordpieces import learn_vocabulary
 
 REPORTED = 5
+KINDS = {list: "a list", str: "a text", int: "a whole number", str | int: "a text"}
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ def read_squad(path: Path) -> tuple[list[str], list[Question]]:
     InputError : it is no JSON of SQuAD's form, has no questions, or an answer is not in its paragraph.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
@@ -46,16 +49,20 @@ def read_squad(path: Path) -> tuple[list[str], list[Question]]:
         raise InputError(f"{path} is not JSON ({error})") from None
     contexts, questions = [], []
     try:
-        for article in document["data"]:
-            for paragraph in article["paragraphs"]:
-                for asked in paragraph["qas"]:
-                    answers = [(answer["answer_start"], answer["text"]) for answer in asked["answers"]]
-                    questions.append(Question(str(asked["id"]), len(contexts), asked["question"], answers))
-                contexts.append(paragraph["context"])
-    except (KeyError, TypeError) as error:
+        for article in part(document, "data", list):
+            for paragraph in part(article, "paragraphs", list):
+                for asked in part(paragraph, "qas", list):
+                    answers = [
+                        (part(answer, "answer_start", int), part(answer, "text", str))
+                        for answer in part(asked, "answers", list)
+                    ]
+                    text, id = part(asked, "question", str), str(part(asked, "id", str | int))
+                    questions.append(Question(id, len(contexts), text, answers))
+                contexts.append(part(paragraph, "context", str))
+    except KeyError as error:
         raise InputError(
             f"{path} is not in the form of SQuAD v1.1, data / paragraphs / context and qas / id, question and answers "
-            f"/ text and answer_start: paragraph {len(contexts) + 1} has no {error}"
+            f"/ text and answer_start: paragraph {len(contexts) + 1} has no {error.args[0]}"
         ) from None
     if problems := list(question_problems(contexts, questions)):
         reported = problems[:REPORTED] + [f"{len(problems) - REPORTED} more"] * (len(problems) > REPORTED)
@@ -63,6 +70,19 @@ def read_squad(path: Path) -> tuple[list[str], list[Question]]:
     if not questions:
         raise InputError(f"{path} has no questions")
     return contexts, questions
+
+
+def part(mapping: Any, key: str, kind: type | UnionType) -> Any:
+    """A value of a mapping.
+
+    Raises
+    ------
+    KeyError : it has none of that kind.
+    """
+    value = mapping.get(key) if isinstance(mapping, dict) else None
+    if not isinstance(value, kind):
+        raise KeyError(f"{key!r} that is {KINDS[kind]}")
+    return value
 
 
 def question_problems(contexts: list[str], questions: list[Question]) -> Iterator[str]:
