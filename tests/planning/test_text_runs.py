@@ -192,7 +192,10 @@ MISTAKES = {
     "missing": ({**TRANSLATION, "batch_tokens": None}, "batch_tokens"),
     "of images": ({**TRANSLATION, "image_sides": [[50, 8]]}, "image_sides is not of the task translation; allowed are"),
     "of another task": ({**TRANSLATION, "stride": 3}, "stride is not of the task translation"),
-    "data": ({**TRANSLATION, "data": "cifar10"}, "data is 'cifar10', which is no parallel, as translation needs them"),
+    "data": (
+        {**TRANSLATION, "data": "cifar10"},
+        "'cifar10', which is not of the form parallel that",
+    ),
     "model": ({**TRANSLATION, "model": {"name": "transformer", "share": "some"}}, "'some' is not one of none, decoder"),
     "optimizer": ({**TRANSLATION, "optimizer": {"name": "radam", "momentum": 0.9}}, "radam has no 'momentum'"),
     "schedule": (

@@ -48,7 +48,9 @@ def text_run(resolver: "RunResolver", experiment: str, declared: dict, where: st
     data = scale.data(declared["data"], begins.experiment)
     for name in (declared["data"], data):
         if getattr(scale.info(name), "form", None) != FORMS[task]:
-            resolver.problems.append(f"{where}: data is {name!r}, which is no {FORMS[task]}, as {task} needs them")
+            resolver.problems.append(
+                f"{where}: data is {name!r}, which is not of the form {FORMS[task]} that {task} needs"
+            )
     if begins.pieces and begins.pieces != _pieces(scale, data):
         resolver.problems.append(
             f"{where}: data is {data!r}, in word pieces of {_pieces(scale, data)}, but what it begins with knows those "

@@ -108,7 +108,7 @@ def _validator(root: Path, name: str) -> "jsonschema.Draft202012Validator":
 def problems(document: object, name: str, where: str, root: Path) -> list[str]:
     """Sentences, one for each place where `document` breaks `schemas/<name>.schema.yaml`; `where` names the file."""
     errors = sorted(_validator(root, name).iter_errors(document), key=lambda error: list(map(str, error.absolute_path)))
-    return [_sentence(error, where) for error in errors]
+    return list(dict.fromkeys(_sentence(error, where) for error in errors))  # of each missing key, one error
 
 
 def _sentence(error: "jsonschema.ValidationError", where: str) -> str:
