@@ -350,7 +350,9 @@ def test_a_figure_of_squad_names_the_pre_training_that_stands_in(papers):
     large = drawn(plan, "table_26").spec["runs"]
     assert {run["declared"]["model"]["width"] for run in large.values()} == {1024}
     assert not any("pretrained" in run["declared"] for run in large.values())
-    assert not drawn(plan, "text_range_test_squad").spec["runs"]
+    swept = drawn(plan, "text_range_test_squad")
+    assert swept.spec["runs"].keys() == {analysis.id for analysis in swept.analyses}
+    assert {run["declared"]["pretrained"] for run in swept.spec["runs"].values()} == {"bert_base"}
 
 
 def test_a_table_of_translation_rests_on_its_own_trainings(plan):
