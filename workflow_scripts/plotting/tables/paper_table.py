@@ -165,16 +165,22 @@ def _heading(row: Mapping[str, Any], table: Mapping[str, Any]) -> str:
     return f"{row['label']}: {QUANTITIES[row['quantity']].label}" if by_row else row["label"]
 
 
+def _absent(cell: pd.Series) -> str:
+    """Why a cell has no number of ours; nothing where the paper has none either and no runs are declared."""
+    declared = cell["missing"] or cell["diverged"]
+    return cell["missing_note"] if declared or cell["printed"] else cells.NOTHING
+
+
 def _mean(cell: pd.Series) -> str:
     if cell["n"] == 0:
-        return cell["missing_note"]
+        return _absent(cell)
     deviation = "" if np.isnan(cell["std"]) else cells.two_digits(cell["std"])
     return cells.with_deviation(cells.number(cell["value"], cell["places"]), deviation)
 
 
 def _counted(cell: pd.Series) -> str:
     if cell["n"] == 0:
-        return cell["missing_note"]
+        return _absent(cell)
     deviation = "" if np.isnan(cell["std"]) else f"{cells.two_digits(cell['std'])}; "
     return f"{cells.number(cell['value'], cell['places'])} ({deviation}{cell['n']})"
 
