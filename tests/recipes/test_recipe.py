@@ -94,6 +94,11 @@ def test_a_key_of_another_type_is_told_and_named(name, value):
         ({"initialisation": {"variance": "3"}}, "initialisation.variance is '3'; it must be a number"),
         ({"optimizer": {"name": []}}, "optimizer.name is []; it must be text"),
         (
+            {"optimizer": {"name": "sgd", "weight_decay": 1e300}},
+            "weight_decay has too many digits; it must be at most 3.4e+38",
+        ),
+        ({"seed": 10**30}, "seed has too many digits; it must be at most 9.22e+18"),
+        (
             {"optimizer": {"name": "sgd", "weight_decay": -1}},
             "weight_decay is -1; it must be a finite number, at least 0",
         ),

@@ -351,6 +351,9 @@ def test_a_setting_of_another_type_is_told_and_named(stage):
     for key in example:
         with pytest.raises(InputError, match=key):
             read_json(json.dumps({**example, key: wrong[key]}), example)
+        if isinstance(example[key], int | float) and not isinstance(example[key], bool):
+            with pytest.raises(InputError, match=rf"{key} has too many digits; it must be at most"):
+                read_json(json.dumps({**example, key: 10**400}), example)
         with pytest.raises(InputError, match="is no finite number"):
             read_json(json.dumps({**example, key: float("nan")}), example)
     with pytest.raises(InputError) as error:

@@ -125,6 +125,9 @@ def minibatches(found: Any, labelled: bool = True) -> Iterator[tuple[Any, Any]]:
         yield batch
 
 
+LARGEST = {int: 2**63 - 1, float: 3.4e38}  # that torch counts with: int64 and float32
+
+
 class OrNull(NamedTuple):
     """A form for `form_problems` that may be null too."""
 
@@ -147,6 +150,8 @@ def form_problems(value: Any, form: Any, place: str) -> Iterator[str]:
     words, accepted = _kind(form)
     if not isinstance(value, accepted) or (isinstance(value, bool) and not isinstance(form, bool)):
         yield f"{place} is {value!r}; it must be {words}"
+    elif type(value) in LARGEST and abs(value) > LARGEST[type(value)]:
+        yield f"{place} has too many digits; it must be at most {LARGEST[type(value)]:.3g}"
     elif isinstance(form, Mapping):
         for key in value:
             if key in form:

@@ -84,12 +84,12 @@ def range_test(
         raise InputError(f"minibatches are needed for the range test, not {described(batches)}") from None
     if not np.size(rates):
         raise InputError("the range test has no learning rates to try; give at least one")
-    network("the model", model)
-    if not isinstance(optimizer, torch.optim.Optimizer):
-        raise InputError(f"the optimizer must be one of torch.optim, not {described(optimizer)}")
     for rate in vector("the learning rates", rates).tolist():
         number("a learning rate of the range test", rate, low=0)
     number("the window of the range test", window, low=0, below=1)
+    network("the model", model)
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise InputError(f"the optimizer must be one of torch.optim, not {described(optimizer)}")
     memory = 1 - 1 / max(1.0, window * len(rates))
     model.train()
     losses: list[float] = []
