@@ -115,6 +115,24 @@ def test_iwslt_is_prepared_as_its_script_does_it(publisher, tmp_path, stage):
     assert read["test"] == [small_words((pair.de, pair.en)) for pair in SAID[200:]]
 
 
+def test_a_mirror_gives_what_the_publisher_gives(publisher, tmp_path, stage):
+    """Its folder has the publisher's files unpacked, which stay as they are."""
+    publisher("iwslt14_de_en", {"de-en.tgz": packed(iwslt())})
+    for path, text in iwslt().items():
+        (tmp_path / "mirror" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "mirror" / path).write_text(text, encoding="utf-8")
+    before = {path: path.read_bytes() for path in (tmp_path / "mirror").rglob("*.*")}
+    sources = {"downloaded": (), "mirrored": ("--source", tmp_path / "mirror")}
+    for out, source in sources.items():
+        assert stage("prepare_data", "iwslt14_de_en", "--out", tmp_path / out, *source)[0] == 0
+    assert (tmp_path / "downloaded" / "SHA256SUMS").read_text() == (tmp_path / "mirrored" / "SHA256SUMS").read_text()
+    assert {path: path.read_bytes() for path in (tmp_path / "mirror").rglob("*.*")} == before
+    (tmp_path / "mirror" / "de-en" / "train.tags.de-en.de").unlink()
+    told, _ = stage("prepare_data", "iwslt14_de_en", "--out", tmp_path / "mirrored", *sources["mirrored"])
+    assert "train.tags.de-en.de is missing" in told
+    assert (tmp_path / "mirrored" / "SHA256SUMS").is_file()  # what was prepared before stays
+
+
 def wmt():
     """The four archives of WMT'14, by their files: 120, 60 and 20 training sentences, and 40 to test."""
     cut = {"training/europarl-v7.de-en": SAID[:120], "commoncrawl.de-en": SAID[120:180]}
