@@ -150,8 +150,8 @@ def form_problems(value: Any, form: Any, place: str) -> Iterator[str]:
     words, accepted = _kind(form)
     if not isinstance(value, accepted) or (isinstance(value, bool) and not isinstance(form, bool)):
         yield f"{place} is {value!r}; it must be {words}"
-    elif type(value) in LARGEST and abs(value) > LARGEST[type(value)]:
-        yield f"{place} has too many digits; it must be at most {LARGEST[type(value)]:.3g}"
+    elif type(form) in LARGEST and abs(value) > LARGEST[type(form)]:
+        yield f"{place} has too many digits; it must be at most {LARGEST[type(form)]:.3g}"
     elif isinstance(form, Mapping):
         for key in value:
             if key in form:
