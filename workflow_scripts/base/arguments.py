@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from workflow_scripts.base.checks import OrNull, form_problems
 from workflow_scripts.base.errors import InputError
+from workflow_scripts.base.forms import OrNull, form_problems
 from workflow_scripts.base.stage import command_line
 
 # What recipes count; nothing of it can be less than one.

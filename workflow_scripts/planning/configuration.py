@@ -69,4 +69,4 @@ def _numbers(section: object) -> object:
     """Whole numbers that were given as words turned into numbers."""
     if isinstance(section, dict):
         return {key: _numbers(value) for key, value in section.items()}
-    return int(float(section)) if isinstance(section, str) and WHOLE.fullmatch(section) else section
+    return int(section.partition(".")[0]) if isinstance(section, str) and WHOLE.fullmatch(section) else section

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from workflow_scripts.base import checks
 from workflow_scripts.base.errors import InputError
+from workflow_scripts.base.forms import OrNull, form_problems
 from workflow_scripts.recipes import engine, schedules
 from workflow_scripts.recipes.merge import merge
 
@@ -27,7 +28,7 @@ OPTIMIZERS = {
 # What an option of an optimizer must be above, at least, or below.
 RANGES = {"momentum": {"low": 0, "below": 1}, "weight_decay": {"low": 0}, "eps": {"above": 0}}
 
-# What each key holds that is no count, by an example (base.checks.form_problems).
+# What each key holds that is no count, by an example (base.forms.form_problems).
 _INITIALISATION = {"rule": "he", "variance": 1.0}
 _OPTIMIZER = {"name": "sgd", "momentum": 0.9, "weight_decay": 0.1, "nesterov": True, "betas": (0.9, 0.99), "eps": 1e-8}
 _OPTIMIZER |= {"decay_biases_and_norms": True}
@@ -91,7 +92,7 @@ class Recipe(Mapping[str, Any]):
         ]
         for key in FORMS.keys() & self.keys():
             nullable = key in _nullable(type(self))
-            found += checks.form_problems(self[key], checks.OrNull(FORMS[key]) if nullable else FORMS[key], key)
+            found += form_problems(self[key], OrNull(FORMS[key]) if nullable else FORMS[key], key)
         found = found or [*_incomplete(self)]
         if found:
             return sorted(found)
