@@ -7,7 +7,7 @@ import pytest
 
 from tests.shared.declarations import Declarations
 from tests.shared.stages import call_stage
-from workflow_scripts.datasets.description import sha256
+from workflow_scripts.base.checksums import checksum
 from workflow_scripts.datasets.images.arrays import load
 from workflow_scripts.datasets.prepare import prepare
 
@@ -31,7 +31,7 @@ def tiny_source(tmp_path_factory):
         np.save(folder / f"x_{split}.npy", images[chosen])
         np.save(folder / f"y_{split}.npy", labels[chosen])
     (folder / "dataset.yaml").write_text("crop_padding: 1\nflip: false\n")
-    lines = [f"{sha256(path)}  {path.name}\n" for path in sorted(folder.glob("*.npy"))]
+    lines = [f"{checksum(path)}  {path.name}\n" for path in sorted(folder.glob("*.npy"))]
     (folder / "SHA256SUMS").write_text("".join(lines))
     return folder
 

@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torchvision.transforms.v2 import functional as vision
 
+from workflow_scripts.base.checksums import checksum
 from workflow_scripts.base.errors import InputError
-from workflow_scripts.datasets.description import sha256
 from workflow_scripts.datasets.images.arrays import ARRAYS, ImageData, PreparedInfo, load
 from workflow_scripts.datasets.images.in_memory import InMemoryData
 from workflow_scripts.datasets.images.npy import open_array
@@ -48,7 +48,7 @@ def write_source(folder, arrays):
 
 
 def write_checksums(folder):
-    lines = [f"{sha256(path)}  {path.name}\n" for path in sorted(folder.glob("*.npy"))]
+    lines = [f"{checksum(path)}  {path.name}\n" for path in sorted(folder.glob("*.npy"))]
     (folder / "SHA256SUMS").write_text("".join(lines))
     return folder
 
@@ -132,7 +132,7 @@ def test_own_data_arrive_unchanged_with_exact_statistics(source, tmp_path):
     np.testing.assert_allclose(info.std, pixels.std(axis=(0, 1, 2)), rtol=1e-12)
     assert (info.name, info.image_size, info.channels, info.classes, info.train, info.test) == ("mine", 8, 3, 3, 12, 6)
     assert (info.crop_padding, info.flip, info.source) == (1, True, str(source))
-    assert info.sha256 == {file: sha256(tmp_path / "out" / file) for file in ARRAYS}
+    assert info.sha256 == {file: checksum(tmp_path / "out" / file) for file in ARRAYS}
     subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=tmp_path / "out", check=True, capture_output=True)
 
 
@@ -284,11 +284,11 @@ def test_bad_checksums_are_refused(source, tmp_path, change, sentence):
 def test_checksums_in_every_form_that_sha256sum_reads(source, tmp_path):
     (source / "notes.txt").write_text("seen, but not data")
     (source / "SHA256SUMS").write_text(
-        f"{sha256(source / 'notes.txt')}  notes.txt\n"
-        f"{sha256(source / 'x_train.npy').upper()}  x_train.npy\n"
-        f"{sha256(source / 'y_train.npy')} *y_train.npy\n"
-        f"{sha256(source / 'x_test.npy')}  ./x_test.npy\n"
-        f"{sha256(source / 'y_test.npy')}  y_test.npy"
+        f"{checksum(source / 'notes.txt')}  notes.txt\n"
+        f"{checksum(source / 'x_train.npy').upper()}  x_train.npy\n"
+        f"{checksum(source / 'y_train.npy')} *y_train.npy\n"
+        f"{checksum(source / 'x_test.npy')}  ./x_test.npy\n"
+        f"{checksum(source / 'y_test.npy')}  y_test.npy"
     )
     subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=source, check=True, capture_output=True)
     assert prepare("mine", tmp_path / "out", source).classes == 3

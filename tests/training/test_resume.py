@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from tests.shared.jobs import ENVIRONMENT, finish, job_arguments, kill_at_random, leftovers, same_run, start
 from tests.shared.recipes import CURVE, small_recipe
 from tests.shared.stages import call_stage
-from workflow_scripts.datasets.description import sha256
+from workflow_scripts.base.checksums import checksum
 from workflow_scripts.datasets.images.arrays import ARRAYS
 from workflow_scripts.datasets.prepare import prepare
 from workflow_scripts.evidence.tables import read_table
@@ -173,7 +173,7 @@ def test_other_data_under_the_same_name_begin_anew(tiny_source, done, tmp_path):
     shutil.copytree(tiny_source, source)
     images = np.load(source / "x_train.npy")
     np.save(source / "x_train.npy", 255 - images)
-    (source / "SHA256SUMS").write_text("".join(f"{sha256(source / name)}  {name}\n" for name in ARRAYS))
+    (source / "SHA256SUMS").write_text("".join(f"{checksum(source / name)}  {name}\n" for name in ARRAYS))
     prepare("tiny", tmp_path / "other" / "tiny", source)
     before = read_table(out / "metrics.parquet", "metrics").frame
     finish(JOB, tmp_path / "other" / "tiny", results)

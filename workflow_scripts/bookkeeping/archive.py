@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from workflow_scripts.base.checksums import checksum
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import whole_file, write_text
 from workflow_scripts.base.stage import Cost
-from workflow_scripts.datasets.description import digests, sha256
+from workflow_scripts.datasets.description import digests
 from workflow_scripts.evidence.tables import read_facts, read_table
 from workflow_scripts.planning.kinds import KINDS
 from workflow_scripts.planning.paths import Paths
@@ -95,7 +96,7 @@ def verify(folder: Path) -> dict:
         path = folder / file
         if not path.is_file():
             problems.append(f"{path} is missing")
-        elif sha256(path) != entry["sha256"]:
+        elif checksum(path) != entry["sha256"]:
             problems.append(f"{path} is not what was archived: its checksum differs")
     here = {path.relative_to(folder).as_posix() for path in folder.rglob("*.parquet")}
     problems += [f"{folder / file} is not in {MANIFEST}" for file in sorted(here - manifest["tables"].keys())]
@@ -126,7 +127,7 @@ def add(plan: Plan, results: Path, folder: Path, gaps: Mapping[str, str], replac
         if not source.exists():
             (change.same if before else change.missing).append(table.file)
             continue
-        digest = sha256(source)
+        digest = checksum(source)
         if before and (before["sha256"] == digest or not replace):
             same = before["sha256"] == digest or _same_numbers(source, folder / table.file, table.contents)
             (change.same if same else change.left).append(table.file)

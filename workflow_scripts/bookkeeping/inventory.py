@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from workflow_scripts.base.checksums import checksum
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.description import digests
 from workflow_scripts.evidence import provenance
@@ -21,7 +22,7 @@ from workflow_scripts.planning.plan import Plan, make_plan
 from workflow_scripts.recipes import engine, places
 from workflow_scripts.recipes.canonical import canonical, fingerprint
 from workflow_scripts.recipes.identity import curve_training, measurement
-from workflow_scripts.runtime.store import Store, digest
+from workflow_scripts.runtime.store import Store
 
 ENGINES = {"run": engine.TRAINING} | {kind.name: kind.engine for kind in KINDS.values()}
 COMMIT = re.compile(r"commit ([0-9a-f]{40})")  # as a notebook tells it
@@ -150,7 +151,7 @@ class Inventory:
 
     def _digest_of(self, path: Path) -> str:
         if path not in self._digests:
-            self._digests[path] = digest(path)
+            self._digests[path] = checksum(path)
         return self._digests[path]
 
     def _may_be(self, asked: object, found: object) -> bool:

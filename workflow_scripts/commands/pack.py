@@ -15,11 +15,12 @@ import tempfile
 from pathlib import Path
 
 from workflow_scripts.base.arguments import add_config, changes
+from workflow_scripts.base.checksums import checksum
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import link_or_copy, whole_file
 from workflow_scripts.base.stage import command_line, run
 from workflow_scripts.bookkeeping.archive import wanted
-from workflow_scripts.datasets.description import CHECKSUMS, sha256
+from workflow_scripts.datasets.description import CHECKSUMS
 from workflow_scripts.planning.configuration import read_config
 from workflow_scripts.planning.plan import Plan, make_plan
 
@@ -90,7 +91,7 @@ def table_files(plan: Plan) -> dict[str, Path]:
 
 def pack(files: dict[str, Path], out: Path) -> None:
     """Write a tar file of these, with their checksums first."""
-    sums = "".join(f"{sha256(path)}  {name}\n" for name, path in files.items()).encode()
+    sums = "".join(f"{checksum(path)}  {name}\n" for name, path in files.items()).encode()
     with whole_file(out) as temporary, tarfile.open(temporary, "w") as archive:
         first = tarfile.TarInfo(CHECKSUMS)
         first.size = len(sums)
@@ -115,9 +116,9 @@ def unpack(file: Path, plan: Plan, replace: bool) -> int:
         for name, digest in sums.items():
             source, (place, _, below) = Path(scratch) / name, name.partition("/")
             target = places[place] / below
-            if not source.is_file() or sha256(source) != digest:
+            if not source.is_file() or checksum(source) != digest:
                 problems.append(f"{name} is missing or damaged in it")
-            elif target.exists() and sha256(target) != digest and not replace:
+            elif target.exists() and checksum(target) != digest and not replace:
                 problems.append(f"{target} is there with other contents; --replace takes what was carried")
             else:
                 moves.append((source, target))

@@ -1,6 +1,5 @@
 """The description of a prepared data set, whatever its form: a JSON file beside what it describes."""
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -8,12 +7,6 @@ from workflow_scripts.base.errors import InputError
 
 DESCRIPTION = "dataset.json"
 CHECKSUMS = "SHA256SUMS"
-
-
-def sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 digest of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_fields(folder: Path) -> dict:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from workflow_scripts.base.checksums import checksum
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import whole_directory
-from workflow_scripts.datasets.description import CHECKSUMS, DESCRIPTION, sha256
+from workflow_scripts.datasets.description import CHECKSUMS, DESCRIPTION
 from workflow_scripts.datasets.images import pictures
 from workflow_scripts.datasets.images.arrays import ARRAYS, Origin, PreparedInfo, load
 from workflow_scripts.datasets.images.sources import array_problems, as_images, open_source
@@ -125,7 +126,7 @@ def write(
     with whole_directory(out) as folder:
         for file, array in zip(ARRAYS, (as_images(x_train), y_train, as_images(x_test), y_test), strict=True):
             write_array(folder / file, array, np.dtype(np.uint8 if file.startswith("x") else np.int64))
-        digests = {file: sha256(folder / file) for file in ARRAYS}
+        digests = {file: checksum(folder / file) for file in ARRAYS}
         prepared = PreparedInfo(**asdict(info), mean=mean, std=std, source=source, sha256=digests, origin=origin)
         (folder / CHECKSUMS).write_text("".join(f"{digest}  {file}\n" for file, digest in digests.items()))
         (folder / DESCRIPTION).write_text(json.dumps(asdict(prepared), indent=2) + "\n", encoding="utf-8")

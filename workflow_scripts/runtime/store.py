@@ -9,24 +9,18 @@ fingerprint: a second one waits.
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workflow_scripts.base.checksums import checksum
 from workflow_scripts.base.files import write_text
 from workflow_scripts.recipes.canonical import canonical
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class Store:
@@ -73,7 +67,7 @@ class Store:
 
     def finish(self, status: dict, *files: Path) -> None:
         """Mark the work as finished; everything else stands by now. The checksums of its `files` are kept."""
-        sums = {str(path.relative_to(self.folder)): digest(path) for path in files}
+        sums = {str(path.relative_to(self.folder)): checksum(path) for path in files}
         write_text(self.folder / "checksums.json", canonical(sums))
         write_text(self.folder / "finished.json", canonical(status))
 
@@ -83,7 +77,7 @@ class Store:
         if self.finished() is None or not known.exists():
             return []
         sums = json.loads(known.read_text()).items()
-        return [name for name, sum in sums if not (self.folder / name).exists() or digest(self.folder / name) != sum]
+        return [name for name, sum in sums if not (self.folder / name).exists() or checksum(self.folder / name) != sum]
 
     def finished(self) -> dict | None:
         """The status that the work ended with, or None where it is still to be done."""

@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 
 from workflow_scripts.base.arguments import add_resuming, parser, read_json, results_folder
+from workflow_scripts.base.checksums import checksum
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.stage import run_stage
 from workflow_scripts.evidence.dependencies import divergence, with_fallbacks
@@ -29,7 +30,7 @@ from workflow_scripts.recipes.identity import curve_training
 from workflow_scripts.recipes.labels import Label
 from workflow_scripts.recipes.steps import updates_per_epoch
 from workflow_scripts.runtime.log import EpochLog
-from workflow_scripts.runtime.store import Store, digest
+from workflow_scripts.runtime.store import Store
 from workflow_scripts.stages.shared.workbench import Workbench, describe, weights
 
 EXAMPLE = {
@@ -75,7 +76,7 @@ def trained(
 ) -> CurveState:
     """Train the bends, or go on from where the store has them."""
     recipe = bench.recipe
-    identity = curve_training(recipe, [digest(given.start), digest(given.end)], bench.data.info.sha256)
+    identity = curve_training(recipe, [checksum(given.start), checksum(given.end)], bench.data.info.sha256)
     id = fingerprint(identity)
     with Store(places.store(results_folder(given, given.out)), id, identity).locked() as store:
         snapshot = store.snapshot()

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workflow_scripts.base.checksums import checksum
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import link_or_copy, whole_directory, whole_file, write_text
 from workflow_scripts.datasets.description import digests
@@ -22,7 +23,7 @@ from workflow_scripts.recipes.recipe import with_fallback
 from workflow_scripts.recipes.steps import updates_per_epoch
 from workflow_scripts.runtime.log import say
 from workflow_scripts.runtime.processes import ALONE, Processes
-from workflow_scripts.runtime.store import Store, digest
+from workflow_scripts.runtime.store import Store
 from workflow_scripts.training.settings import Settings
 from workflow_scripts.training.snapshot import Facts, Snapshot
 
@@ -167,7 +168,7 @@ def pretrained_by(job: Job, folder: Path | None) -> dict[str, dict[str, str]]:
             f"data.sources.{name}, or give it as --pretrained"
         )
     files = sorted(path for path in folder.iterdir() if path.suffix in (".json", ".txt", ".safetensors"))
-    return {"pretrained": {path.name: digest(path) for path in files}}
+    return {"pretrained": {path.name: checksum(path) for path in files}}
 
 
 def _is_to_be_trained(store: Store, job: Job) -> bool:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from workflow_scripts.base.checksums import checksum
 from workflow_scripts.base.errors import InputError
-from workflow_scripts.datasets.description import CHECKSUMS, sha256
+from workflow_scripts.datasets.description import CHECKSUMS
 from workflow_scripts.datasets.images.arrays import ARRAYS
 from workflow_scripts.datasets.images.npy import open_array
 from workflow_scripts.datasets.registry import (
@@ -81,7 +82,7 @@ def checksum_problems(folder: Path) -> Iterator[str]:
             continue
         digest, file = match.groups()
         listed.add(file)
-        if file in ARRAYS and (folder / file).is_file() and sha256(folder / file) != digest.lower():
+        if file in ARRAYS and (folder / file).is_file() and checksum(folder / file) != digest.lower():
             yield f"{folder / file} does not have the checksum that {CHECKSUMS} gives; copy it again"
     yield from (f"{path} does not list {file}" for file in ARRAYS if file not in listed)
 

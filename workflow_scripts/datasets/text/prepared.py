@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from workflow_scripts.base.checksums import checksum
 from workflow_scripts.base.errors import InputError
-from workflow_scripts.datasets.description import CHECKSUMS, DESCRIPTION, read_fields, sha256
+from workflow_scripts.datasets.description import CHECKSUMS, DESCRIPTION, read_fields
 from workflow_scripts.datasets.images.npy import open_array
 from workflow_scripts.datasets.text.settings import FORMS, TextInfo
 
@@ -118,7 +119,7 @@ def _blocks(sequences: Iterable, size: int = 20_000) -> Iterator[list]:
 
 def describe(folder: Path, prepared: PreparedText) -> PreparedText:
     """Write the checksums of a folder's files and the description, which now holds them."""
-    digests = {path.name: sha256(path) for path in sorted(folder.iterdir())}
+    digests = {path.name: checksum(path) for path in sorted(folder.iterdir())}
     done = PreparedText(**{**asdict(prepared), "sha256": digests})
     (folder / CHECKSUMS).write_text("".join(f"{digest}  {file}\n" for file, digest in digests.items()))
     (folder / DESCRIPTION).write_text(json.dumps(asdict(done), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

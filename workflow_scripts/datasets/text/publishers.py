@@ -1,13 +1,13 @@
 """Registered text as its publishers give it: where it is, and what it must be where a checksum is known."""
 
 import gzip
-import hashlib
 import shutil
 import tarfile
 import urllib.request
 import zlib
 from pathlib import Path
 
+from workflow_scripts.base.checksums import checksum
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.publishers import DOWNLOAD_ERRORS, PATIENCE
 
@@ -59,7 +59,8 @@ def get(name: str, address: str, folder: Path) -> str:
     try:
         with urllib.request.urlopen(address, timeout=PATIENCE) as answer, path.open("wb") as file:
             shutil.copyfileobj(answer, file)
-        found = checksum(path, known.partition(":")[0] if known else "sha256")
+        algorithm = known.partition(":")[0] if known else "sha256"
+        found = f"{algorithm}:{checksum(path, algorithm)}"
         if known not in (None, found):
             raise RuntimeError(f"{path.name} has the checksum {found}, not {known}")
         unpack(path)
@@ -69,12 +70,6 @@ def get(name: str, address: str, folder: Path) -> str:
             f"network, or put the files, unpacked, in a folder and name it in config.yaml under data.sources.{name}"
         ) from None
     return found
-
-
-def checksum(path: Path, algorithm: str) -> str:
-    """A file's checksum with the name of what it was computed by: "sha256:0224c7..."."""
-    with path.open("rb") as file:
-        return f"{algorithm}:{hashlib.file_digest(file, algorithm).hexdigest()}"
 
 
 def unpack(path: Path) -> None:

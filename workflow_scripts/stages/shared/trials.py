@@ -13,6 +13,7 @@ import pandas as pd
 from torch import nn
 
 from workflow_scripts.base.arguments import parser, read_json, results_folder
+from workflow_scripts.base.checksums import checksum
 from workflow_scripts.evidence.dependencies import divergence, with_fallbacks
 from workflow_scripts.evidence.tables import write_table
 from workflow_scripts.models import checkpoints
@@ -20,7 +21,7 @@ from workflow_scripts.recipes import places
 from workflow_scripts.recipes.canonical import fingerprint
 from workflow_scripts.recipes.identity import measurement
 from workflow_scripts.runtime.log import say
-from workflow_scripts.runtime.store import Store, digest
+from workflow_scripts.runtime.store import Store
 from workflow_scripts.stages.shared.workbench import Workbench
 
 Measure = Callable[[Workbench, nn.Module], dict]
@@ -59,7 +60,7 @@ def measure_trials(
 
 def _measured(kind: str, bench: Workbench, path: Path, given: argparse.Namespace, measure: Measure) -> dict:
     """The row of a checkpoint, from the store if it has it."""
-    work = measurement(kind, bench.recipe, digest(path))
+    work = measurement(kind, bench.recipe, checksum(path))
     identity = {**work, "data": bench.data.info.sha256}
     with Store(places.store(results_folder(given, given.out)), fingerprint(work), identity).locked() as store:
         kept = store.finished()
