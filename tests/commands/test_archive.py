@@ -1,5 +1,6 @@
 """The archive: what is added and refused, what a changed byte does, and what is drawn from it without training."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -12,12 +13,12 @@ from workflow_scripts.bookkeeping import archive
 from workflow_scripts.evidence import provenance
 from workflow_scripts.evidence.sources import NOT_RUN, Sources
 from workflow_scripts.evidence.tables import read_facts, write_table
+from workflow_scripts.models.language.bert_config import checkpoint_digests
 from workflow_scripts.planning.configuration import read_config
 from workflow_scripts.planning.plan import make_plan
 from workflow_scripts.plotting import figure
 from workflow_scripts.plotting import table as tables
 from workflow_scripts.recipes.canonical import fingerprint
-from workflow_scripts.recipes.schema import read_yaml
 
 GAPS = {"digits": "none known"}
 ROOT = Path(__file__).parents[2]
@@ -29,13 +30,13 @@ def declared(tmp_path):
     return Declarations(tmp_path)
 
 
-def table(plan, results, name, accuracy=50.0, recipe=None, seconds=2.25):
+def table(plan, results, name, accuracy=50.0, recipe=None, seconds=2.25, **said):
     """Write the metrics of the run that the declarations call `name`, as if it had been trained."""
-    run = next(run for run in plan.runs.values() if f"gotmare2019/{name}" in run.names)
+    run = next(run for run in plan.runs.values() if any(each.endswith(f"/{name}") for each in run.names))
     frame = pd.DataFrame({"run": [run.id], "step": [1], "epoch": [1.0], "split": ["test"], "metric": ["accuracy"],
                           "value": [accuracy]})  # fmt: skip
     made = provenance.collect(scale="demo", data="digits", device="cpu", seeds=[1], fingerprints=[run.id])
-    made |= {"recipe": recipe or dict(run.recipe), "seconds": seconds}
+    made |= {"recipe": recipe or dict(run.recipe), "seconds": seconds, **said}
     write_table(results / "runs" / run.id / "metrics.parquet", frame, "metrics", provenance=made)
     return f"runs/{run.id}/metrics.parquet"
 
@@ -144,11 +145,51 @@ def test_what_is_asked_for_no_more_is_told_and_pruned(declared, tmp_path):
     assert not (folder / goes).parent.exists()
 
 
+BERT = {
+    "architectures": ["BertModel"], "model_type": "bert", "hidden_act": "gelu", "layer_norm_eps": 1e-12, 
+    "pad_token_id": 0,
+    "type_vocab_size": 2, "vocab_size": 30522, "num_hidden_layers": 3, "hidden_size": 48, "num_attention_heads": 2,
+    "intermediate_size": 96, "max_position_embeddings": 512, "hidden_dropout_prob": 0.1,
+    "attention_probs_dropout_prob": 0.1,
+}  # fmt: skip
+
+
+def test_a_checkpoint_that_trainings_begin_with_need_not_be_named_again(declared, tmp_path, monkeypatch):
+    """The archive has the kind of its network, without which nobody could say which trainings it has."""
+    monkeypatch.chdir(tmp_path)
+    declared.config["papers"] = ["iyer2020"]
+    bert = tmp_path / "bert"
+    bert.mkdir()
+    (bert / "config.json").write_text(json.dumps(BERT))
+    (bert / "vocab.txt").write_text("")
+    named = {"source": "archive", "data": {"sources": {"bert_base": str(bert)}}}
+    plan, results, gaps = declared.plan("reduced", **named), tmp_path / "results", {"digits": "none known"}
+    folder = plan.paths.archive
+    file = table(plan, results, "squad_knee/1", pretrained=checkpoint_digests(bert))
+    with pytest.raises(InputError, match="--gaps bert_base="):
+        archive.add(plan, results, folder, gaps)
+    assert archive.add(plan, results, folder, gaps | {"bert_base": "a small one"}).added == [file]
+    assert archive.verify(folder)["data"]["bert_base"] == {"gaps": "a small one", "sha256": checkpoint_digests(bert)}
+    assert (folder / "checkpoints" / "bert_base" / "config.json").read_bytes() == (bert / "config.json").read_bytes()
+    unnamed = declared.plan("reduced", source="archive")
+    assert file in {each.file for each in archive.wanted(unnamed)} and not unnamed.not_named() & {"squad"}
+    assert archive.add(unnamed, results, folder, {}).same == [file]
+    assert file not in {each.file for each in archive.wanted(declared.plan("reduced"))}
+
+    (bert / "model.safetensors").write_bytes(b"other weights")
+    table(plan, results, "squad_linear/1", pretrained=checkpoint_digests(bert))
+    with pytest.raises(InputError, match=r"another bert_base than config\.yaml names now"):
+        archive.add(plan, results, folder, {})
+    (folder / "checkpoints" / "bert_base" / "config.json").write_text("{}")
+    with pytest.raises(InputError, match=r"config.json is not what was archived"):
+        archive.verify(folder)
+
+
 @pytest.mark.parametrize("folder", SHIPPED)
 def test_what_ships_is_whole_and_asked_for(folder):
     """Every table of the repository's archives is as it was archived, and of a recipe that is declared today."""
     manifest = archive.verify(folder)
-    plan = make_plan({**read_yaml(ROOT / "config.yaml"), "scale": folder.name}, ROOT)
+    plan = make_plan(read_config(ROOT, {"scale": folder.name, "source": "archive"}), ROOT)
     asked = {wanted.file: wanted for wanted in archive.wanted(plan)}
     assert manifest["tables"].keys() <= asked.keys()
     assert sum(entry["bytes"] for entry in manifest["tables"].values()) < archive.MOST

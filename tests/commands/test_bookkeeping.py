@@ -159,7 +159,6 @@ def test_a_recipe_that_another_scale_asks_for_is_not_stale(site):
 
 def test_results_of_an_older_engine_are_stale_and_say_so(site, monkeypatch):
     monkeypatch.setattr(engine, "TRAINING", 2)
-    monkeypatch.setitem(inventories.ENGINES, "run", 2)
     found = site.inventory().items
     assert {item.state for item in found} == {"stale"}
     assert {item.why for item in found if item.kind == "run"} == {"made by engine 1 of run, which is 2 now"}

@@ -71,14 +71,16 @@ def test_a_training_goes_on_inside_an_epoch(name, optimizer, said, tmp_path, mon
     same_run(ended, finish(job, said, tmp_path / "whole"))
 
 
-def test_two_processes_come_to_what_one_comes_to(said, tmp_path):
-    """Processes have other numbers of target tokens, and the mean is over the tokens of both.
+@pytest.mark.parametrize("name", RECIPES)
+def test_two_processes_come_to_what_one_comes_to(name, said, tmp_path):
+    """Processes have other numbers of target tokens, and the mean is over the tokens of both; Cutoff cuts the same.
 
     Without dropout, and by SGD: Adam's step is of full size where a gradient is 0 but for rounding.
     """
     own = {"optimizer": {"name": "sgd", "momentum": 0.9}, "schedule": {"name": "linear", "lr": 0.5}}
+    own["model"] = {key: 0.0 if "dropout" in key else value for key, value in RECIPES[name]["model"].items()}
     job = Job(
-        {**TRANSLATION, **own, "batch_tokens": 220}, {"iteration-2": 2, "epoch-4": 24, "best": 24, "average-2": 24}
+        {**RECIPES[name], **own, "batch_tokens": 220}, {"iteration-2": 2, "epoch-4": 24, "best": 24, "average-2": 24}
     )
     out = tmp_path / "runs" / job.id
     together = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

@@ -2,6 +2,7 @@
 
 archive/<scale>/ is laid out as the folder of results is, with nothing but tables. Its manifest.json says of each table
 what made it and how long that took, with a checksum; and of each data set what is known to differ from its publisher's.
+Of a BERT checkpoint that trainings begin with it says what that is, and config.json tells what kind of network.
 """
 
 import csv
@@ -17,10 +18,11 @@ from workflow_scripts.base.files import whole_file, write_text
 from workflow_scripts.base.stage import Cost
 from workflow_scripts.datasets.description import digests
 from workflow_scripts.evidence.tables import read_facts, read_table
+from workflow_scripts.models.language.bert_config import CONFIG, checkpoint_digests
 from workflow_scripts.planning.kinds import KINDS
-from workflow_scripts.planning.paths import Paths
 from workflow_scripts.planning.plan import Plan
 from workflow_scripts.recipes.canonical import fingerprint
+from workflow_scripts.recipes.needs import needed_folder
 
 MANIFEST = "manifest.json"
 MOST = 20_000_000  # bytes of an archive
@@ -31,7 +33,7 @@ class Wanted:
     """A table that a plan asks for.
 
     file : below the folder of results, as below the archive. id : fingerprint of its recipe. names : of declarations.
-    contents : what evidence/tables.py calls such a table.
+    contents : what evidence/tables.py calls such a table. checkpoint : name of the BERT folder that it begins with.
     """
 
     file: str
@@ -40,6 +42,7 @@ class Wanted:
     names: tuple[str, ...]
     data: str
     contents: str
+    checkpoint: str | None = None
 
 
 @dataclass
@@ -57,12 +60,14 @@ def wanted(plan: Plan) -> list[Wanted]:
     """Every table that the declarations ask for at the plan's scale, sensitivities included."""
     found = []
     for id, run in plan.runs.items():
-        found.append(Wanted(f"runs/{id}/metrics.parquet", id, "run", run.names, run.recipe["data"], "metrics"))
+        place, begins = f"runs/{id}/metrics.parquet", needed_folder(run.recipe)
+        found.append(Wanted(place, id, "run", run.names, run.recipe["data"], "metrics", begins))
     for id, each in plan.analyses.items():
         kind = KINDS[each.kind]
         for key, file in kind.tables.items():
             place = f"{kind.name}/{id}/{file}"
-            found.append(Wanted(place, id, kind.name, (each.name,), each.data, kind.contents_of(key)))
+            begins = needed_folder(each.recipe)
+            found.append(Wanted(place, id, kind.name, (each.name,), each.data, kind.contents_of(key), begins))
     return found
 
 
@@ -98,6 +103,10 @@ def verify(folder: Path) -> dict:
             problems.append(f"{path} is missing")
         elif checksum(path) != entry["sha256"]:
             problems.append(f"{path} is not what was archived: its checksum differs")
+    for path in sorted(folder.glob("checkpoints/*/*")):
+        known = manifest["data"].get(path.parent.name, {"sha256": {}})["sha256"]
+        if checksum(path) != known.get(path.name):
+            problems.append(f"{path} is not what was archived: its checksum differs")
     here = {path.relative_to(folder).as_posix() for path in folder.rglob("*.parquet")}
     problems += [f"{folder / file} is not in {MANIFEST}" for file in sorted(here - manifest["tables"].keys())]
     if problems:
@@ -120,7 +129,7 @@ def add(plan: Plan, results: Path, folder: Path, gaps: Mapping[str, str], replac
         known of a data set. Nothing is changed then.
     """
     manifest, asked = verify(folder), wanted(plan)
-    change, entries = Change(), {}
+    change, entries, begun = Change(), {}, {}
     problems = []
     for table in asked:
         source, before = results / table.file, manifest["tables"].get(table.file)
@@ -134,20 +143,25 @@ def add(plan: Plan, results: Path, folder: Path, gaps: Mapping[str, str], replac
             continue
         try:
             entries[table.file] = _entry(table, source, results, digest)
+            if table.checkpoint:
+                begun.setdefault(table.checkpoint, []).append(read_facts(source)[1].get("pretrained"))
         except InputError as error:
             problems.append(str(error))
     change.added = list(entries)
     change.unasked = sorted(manifest["tables"].keys() - {table.file for table in asked})
-    data = _data(plan.paths, manifest["data"], {entries[file]["data"] for file in entries}, gaps)
-    problems += data.problems
+    data = _data(plan, manifest["data"], {entries[file]["data"] for file in entries} | begun.keys(), gaps)
+    problems += data.problems + list(_other_checkpoints(begun, manifest["data"], data.described))
     size = sum(entry["bytes"] for entry in {**manifest["tables"], **entries}.values())
     if size > MOST:
         problems.append(f"{folder} would hold {size / 1e6:.1f} MB; more than {MOST / 1e6:.0f} MB are too much for git")
     if problems:
         raise InputError.together(f"Nothing was added to {folder}", problems)
-    for file in entries:
-        with whole_file(folder / file) as temporary:
-            shutil.copyfile(results / file, temporary)
+    copies = {folder / file: results / file for file in entries}
+    copies |= {plan.paths.archived_checkpoint(name): plan.scale.checkpoints[name] / CONFIG for name in begun}
+    for copy, source in copies.items():
+        if copy != source:
+            with whole_file(copy) as temporary:
+                shutil.copyfile(source, temporary)
     tables = {**manifest["tables"], **entries}
     if entries or data.described != manifest["data"]:
         _write(folder, tables, data.described)
@@ -229,8 +243,8 @@ class _Data:
     problems: list[str]
 
 
-def _data(paths: Paths, before: Mapping[str, dict], used: set[str], gaps: Mapping[str, str]) -> _Data:
-    """What is known of the data sets; one that was made smaller has the gaps of the one that it was made from."""
+def _data(plan: Plan, before: Mapping[str, dict], used: set[str], gaps: Mapping[str, str]) -> _Data:
+    """What is known of data sets and checkpoints; a set that was made smaller has the gaps of what it was made from."""
     described, problems = dict(before), []
     for name in sorted(used | before.keys()):
         origin = name.partition("-")[0]
@@ -241,9 +255,29 @@ def _data(paths: Paths, before: Mapping[str, dict], used: set[str], gaps: Mappin
                 f'--gaps {origin}="none known", or what it is'
             )
             continue
-        checksums = digests(paths.dataset(name).parent) if paths.dataset(name).exists() else None
-        described[name] = {"gaps": known, "sha256": checksums or before.get(name, {}).get("sha256")}
+        described[name] = {"gaps": known, "sha256": _digests(plan, name) or before.get(name, {}).get("sha256")}
     return _Data(described, problems)
+
+
+def _other_checkpoints(
+    begun: Mapping[str, list[dict | None]], before: Mapping[str, dict], described: Mapping[str, dict]
+) -> Iterator[str]:
+    """Checkpoints that are not the same for all tables that begin with them, in a sentence each.
+
+    begun : by name, the checksums that new tables have of it; None where a table says nothing of it.
+    """
+    for name, found in begun.items():
+        now = described.get(name, {}).get("sha256")
+        if any(each not in (None, now) for each in [*found, before.get(name, {}).get("sha256")]):
+            yield f"tables begin with another {name} than config.yaml names now; an archive has those of one alone"
+
+
+def _digests(plan: Plan, name: str) -> dict[str, str]:
+    """SHA-256 of the files of a data set or checkpoint, where it is here."""
+    if name in plan.config["data"]["sources"] and name in plan.scale.checkpoints:
+        return checkpoint_digests(plan.scale.checkpoints[name])
+    described = plan.paths.dataset(name)
+    return digests(described.parent) if described.exists() else {}
 
 
 def entries(folder: Path) -> Iterator[dict]:

@@ -24,7 +24,7 @@ from workflow_scripts.recipes.canonical import canonical, fingerprint
 from workflow_scripts.recipes.identity import curve_training, measurement
 from workflow_scripts.runtime.store import Store
 
-ENGINES = {"run": engine.TRAINING} | {kind.name: kind.engine for kind in KINDS.values()}
+ENGINES = {kind.name: kind.engine for kind in KINDS.values()}
 COMMIT = re.compile(r"commit ([0-9a-f]{40})")  # as a notebook tells it
 UNSEEN = object()  # stands for the checksum of a file that is not here
 CURRENT, REUSED, OUTDATED, STALE, UNKNOWN = "current", "reused", "outdated", "stale", "unknown"
@@ -209,7 +209,7 @@ def all_plans(config: dict, root: Path) -> list[Plan]:
 def reason(item: Item, gone: set[str]) -> str:
     """Why something is stale. gone : the runs that are."""
     kind = item.recipe.get("kind", item.kind)
-    made, current = item.recipe.get("engine"), ENGINES.get(kind)
+    made, current = item.recipe.get("engine"), engine.of_training(item.recipe) if kind == "run" else ENGINES.get(kind)
     if None not in (made, current) and made != current:
         return f"made by engine {made} of {kind}, which is {current} now"
     if item.kind != "run" and (of := sorted(id for id in gone if id in canonical(item.recipe) and id != item.id)):

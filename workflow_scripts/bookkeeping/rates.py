@@ -88,7 +88,7 @@ class Rates:
 def _comparable(item: Item, operations: Operations) -> bool:
     """Whether a run ended well, has its seconds, and is of a model and data set that are known here."""
     recipe = item.recipe
-    known = item.made.get("seconds") and recipe.get("engine") == engine.TRAINING and not item.diverged
+    known = item.made.get("seconds") and recipe.get("engine") == engine.of_training(recipe) and not item.diverged
     return bool(known) and operations.knows(recipe)
 
 

@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="compare the archive with its checksums, and add nothing")
     parser.add_argument("--prune", action="store_true", help="remove what no declaration asks for, and add nothing")
     given = parser.parse_args()
-    plan = make_plan(read_config(ROOT, {**changes(given), "source": "results"}), ROOT)
+    plan = make_plan(read_config(ROOT, {**changes(given), "source": "archive"}), ROOT)  # of the archive's checkpoints
     folder = plan.paths.archive
     if given.check:
         print(f"{folder}: {len(archive.verify(folder)['tables'])} tables, each as it was archived")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from workflow_scripts.models.language.bert_config import CONFIG
 from workflow_scripts.planning.kinds import KINDS
 from workflow_scripts.recipes import places
 
@@ -23,6 +24,14 @@ class Paths:
     def measured(self) -> Path:
         """Where the tidy tables are."""
         return self.archive if self.archived else self.results
+
+    def archived_checkpoint(self, name: str) -> Path:
+        """What the archive has of a BERT checkpoint that its trainings begin with: what kind of network it is."""
+        return self.archive / "checkpoints" / name / CONFIG
+
+    def archived_checkpoints(self) -> dict[str, Path]:
+        """Their folders by name."""
+        return {path.parent.name: path.parent for path in sorted(self.archive.glob(f"checkpoints/*/{CONFIG}"))}
 
     def dataset(self, name: str) -> Path:
         """The small file that describes a prepared data set, with the checksums of its arrays."""

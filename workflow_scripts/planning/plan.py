@@ -45,7 +45,7 @@ class Plan:
     def to_be_named(self, data: str) -> set[str]:
         """What config.yaml's data.sources does not name yet though a data set needs it: itself, or its word pieces."""
         needed = {data.partition("-")[0], getattr(self.scale.info(data), "vocabulary", "")}
-        return needed & (TO_BE_NAMED - self.config["data"]["sources"].keys())
+        return needed & (TO_BE_NAMED - self.config["data"]["sources"].keys() - self.scale.checkpoints.keys())
 
     def run_groups(self) -> list[list[str]]:
         """Runs that a process may train one after the other, once it has paid for its start and its import of torch.
@@ -72,6 +72,10 @@ def make_plan(config: dict, root: Path) -> Plan:
     data_sets, problems = own_data(config["data"]["sources"])
     sources = config["data"]["sources"]
     folders = {name: Path(folder) for name, folder in sources.items() if is_checkpoint_folder(Path(folder))}
+    archive = Path(os.path.relpath(root / "archive" / config["scale"]))
+    paths = Paths(Path(config["results"]), Path(config["data"]["folder"]), archive, config.get("source") == "archive")
+    if paths.archived:
+        folders = paths.archived_checkpoints() | folders
     scale = Scale(config["scale"], declared.scale, data_sets, folders)
     problems += scale.problems(declared.papers)
     problems += [
@@ -79,8 +83,6 @@ def make_plan(config: dict, root: Path) -> Plan:
         for name in config["training"]["gpus"]
         if scale.info(name) is None
     ]
-    archive = Path(os.path.relpath(root / "archive" / config["scale"]))
-    paths = Paths(Path(config["results"]), Path(config["data"]["folder"]), archive, config.get("source") == "archive")
     found = [resolve(paper, scale, paths) for paper in declared.papers]
     problems += [problem for paper in found for problem in paper.problems]
     if problems:

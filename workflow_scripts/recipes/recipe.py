@@ -47,7 +47,8 @@ FORMS: dict[str, Any] = {
 class Recipe(Mapping[str, Any]):
     """What every training says.
 
-    engine : number of the code that computes it. data : name of the data set. model : its specification.
+    engine : number of the code that computes it; the present one's where it is not given.
+    data : name of the data set. model : its specification.
     optimizer : its name and options. schedule : of the learning rate, in epochs (recipes/schedules.py).
     epochs : of the whole training. evaluate_every : epochs between evaluations. seed : of all that is drawn.
     freeze : {part, steps}, a part of the network that is frozen for the first updates.
@@ -55,7 +56,7 @@ class Recipe(Mapping[str, Any]):
     fallback : what to change and begin anew with, should the training diverge.
     """
 
-    engine: int = field(default_factory=lambda: engine.TRAINING)
+    engine: int | None = None
     data: str
     model: Mapping[str, Any]
     optimizer: Mapping[str, Any]
@@ -66,6 +67,10 @@ class Recipe(Mapping[str, Any]):
     freeze: Mapping[str, Any] | None = None
     distillation: Mapping[str, Any] | None = None
     fallback: Mapping[str, Any] | None = None
+
+    def __post_init__(self):
+        if self.engine is None:
+            object.__setattr__(self, "engine", engine.of_training(self))
 
     @cached_property
     def _keys(self) -> tuple[str, ...]:
@@ -183,7 +188,7 @@ def kind_of(task: str | None) -> type[Recipe]:
 
 def needed(kind: type[Recipe]) -> list[str]:
     """Keys that have no default."""
-    return [each.name for each in fields(kind) if each.default is MISSING and each.default_factory is MISSING]
+    return [each.name for each in fields(kind) if each.default is MISSING]
 
 
 def keys(kind: type[Recipe]) -> list[str]:

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from workflow_scripts import models
 from workflow_scripts.base.errors import InputError
-from workflow_scripts.datasets.sampling import Share, generator
+from workflow_scripts.datasets.sampling import WHOLE, Share, generator
 from workflow_scripts.datasets.text.parallel_text import ParallelText
 from workflow_scripts.datasets.text.pieces import PAD, SPECIALS, UNKNOWN
 from workflow_scripts.evidence.metrics import METRICS
@@ -57,21 +57,28 @@ class Translation:
     def updates(self, epoch: int, share: Share, start: int = 0) -> Iterator[Update]:
         """As `Task.updates`: batches of sentences of like length."""
         recipe = self.recipe
-        most, count = recipe["batch_tokens"], recipe["updates_per_epoch"]
-        for pairs in self.data.epoch_batches(recipe["seed"], epoch, most, count, share, start):
-            tokens = int((pairs.target != PAD).sum()) if share.count > 1 else pairs.total
-            yield Update((Batch((pairs.source, pairs.target), tokens),), pairs.total)
+        most, count, cutoff = recipe["batch_tokens"], recipe["updates_per_epoch"], recipe["cutoff"]
+        batches = self.data.epoch_batches(recipe["seed"], epoch, most, count, WHOLE if cutoff else share, start)
+        for number, pairs in enumerate(batches, start + 1):
+            sides = pairs.source, pairs.target
+            if cutoff:  # of the whole batch, so that it does not depend on how many processes share it
+                drawn = generator(recipe["seed"], "cutoff", epoch, number)
+                rows = share.of(len(pairs.source))
+                sides = tuple(side[rows.start : rows.stop] for side in (*sides, *(cut_off(s, drawn) for s in sides)))
+            tokens = int((sides[1] != PAD).sum()) if share.count > 1 else pairs.total
+            yield Update((Batch(sides, tokens),), pairs.total)
 
     def loss(self, network: nn.Module, batch: Batch) -> Loss:
         """The smoothed cross-entropy of all target tokens; its facts are the plain one and their number."""
-        source, target = batch.inputs
+        source, target, *cut = batch.inputs
         places = (target != PAD).flatten().nonzero()[:, 0]
-        labels, previous = target.flatten()[places], moved(target)
-        logits = self._logits(network, source, previous, places)
+        labels = target.flatten()[places]
+        logits = self._logits(network, source, moved(target), places)
         smoothed, plain = cross_entropy(logits, labels, self.smoothing)
-        if not self.recipe["cutoff"]:
+        if not cut:
             return Loss(smoothed, (plain.detach(), plain.new_tensor(float(len(labels)))))
-        other = self._logits(network, cut_off(source), cut_off(previous), places)
+        source_cut, target_cut = cut
+        other = self._logits(network, source_cut, moved(target_cut), places)
         smoothed_other, plain_other = cross_entropy(other, labels, self.smoothing)
         total = (smoothed + smoothed_other + DIVERGENCE * divergence(logits, other)) / 2
         return Loss(total, ((plain + plain_other).detach(), plain.new_tensor(2.0 * len(labels))))
@@ -146,9 +153,9 @@ class _SmoothedCrossEntropy(torch.autograd.Function):
         return torch._log_softmax_backward_data(found, log_probabilities, 1, found.dtype, out=found), None, None
 
 
-def cut_off(tokens: Tensor) -> Tensor:
+def cut_off(tokens: Tensor, drawn: torch.Generator) -> Tensor:
     """A copy in which each piece is unknown with probability `CUT`; marks and padding never are."""
-    cut = (torch.rand(tokens.shape, device=tokens.device) < CUT) & (tokens >= len(SPECIALS))
+    cut = (torch.rand(tokens.shape, generator=drawn).to(tokens.device) < CUT) & (tokens >= len(SPECIALS))
     return tokens.masked_fill(cut, UNKNOWN)
 
 

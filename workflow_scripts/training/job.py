@@ -10,10 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workflow_scripts.base.checksums import checksum
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import link_or_copy, whole_directory, whole_file, write_text
 from workflow_scripts.datasets.description import digests
+from workflow_scripts.models.language.bert_config import checkpoint_digests
 from workflow_scripts.recipes import places
 from workflow_scripts.recipes.canonical import canonical
 from workflow_scripts.recipes.job import NO_FOLDERS, Job
@@ -84,9 +84,8 @@ class Trainer:
 
         if source is not None and divergence([source]):
             what = "teacher" if name_of(job.recipe) == "distillation" else "pre-training"
-            self._conclude(
-                store, job, History({}), Facts(diverged={"step": 0, "epoch": 0.0, "reason": f"its {what} diverged"})
-            )
+            facts = Facts(diverged={"step": 0, "epoch": 0.0, "reason": f"its {what} diverged"})
+            self._conclude(store, job, source, History({}), facts)
             return
         self.has_trained = True
         snapshot = Snapshot.of(store)
@@ -103,13 +102,13 @@ class Trainer:
             if self.processes.is_main:
                 shutil.rmtree(places.checkpoints(store.folder), ignore_errors=True)
             snapshot = Snapshot(Facts(attempts=[{"run": job.id, **facts.diverged}]))
-        self._conclude(store, job, attempt.history, facts)
+        self._conclude(store, job, source, attempt.history, facts)
 
     def _say(self, line: str) -> None:
         if self.processes.is_main:
             say(line)
 
-    def _conclude(self, store: Store, job: Job, history: "History", facts: Facts) -> None:
+    def _conclude(self, store: Store, job: Job, source: Path | None, history: "History", facts: Facts) -> None:
         """Write the tidy table and mark the run as finished."""
         if not self.processes.is_main:
             return
@@ -130,6 +129,7 @@ class Trainer:
             fingerprints=[job.id],
             recipe=dict(job.recipe),
             seconds=facts.seconds,
+            **pretrained_by(job, source),
         )
         table = store.folder / "metrics.parquet"
         write_table(table, history.table(job.id), "metrics", status, made)
@@ -167,8 +167,7 @@ def pretrained_by(job: Job, folder: Path | None) -> dict[str, dict[str, str]]:
             f"the training begins with the checkpoint {name}, but {where}; name its folder in config.yaml under "
             f"data.sources.{name}, or give it as --pretrained"
         )
-    files = sorted(path for path in folder.iterdir() if path.suffix in (".json", ".txt", ".safetensors"))
-    return {"pretrained": {path.name: checksum(path) for path in files}}
+    return {"pretrained": checkpoint_digests(folder)}
 
 
 def _is_to_be_trained(store: Store, job: Job) -> bool:

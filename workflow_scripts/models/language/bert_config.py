@@ -4,10 +4,19 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from workflow_scripts.base.checksums import checksum
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.text.settings import CHECKPOINT_FILES
 
 CONFIG, WEIGHTS = CHECKPOINT_FILES
+
+
+def checkpoint_digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of each file of a BERT checkpoint's folder that says what it computes, by name."""
+    files = sorted(path for path in folder.iterdir() if path.suffix in (".json", ".txt", ".safetensors"))
+    return {path.name: checksum(path) for path in files}
+
+
 EPSILON = 1e-12  # of layer normalisation
 # Our options by the names of config.json.
 OPTIONS = {
