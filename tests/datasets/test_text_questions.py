@@ -117,6 +117,23 @@ def test_every_answer_is_found_in_exactly_its_tokens(questions):
             assert found or len(contexts[question.context]) > 150
 
 
+def test_every_nth_test_question_is_asked_and_all_are_trained_on(questions, tmp_path):
+    whole = QuestionText(questions)
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    for split in ("train", "test"):
+        (raw / f"{split}.json").write_bytes((questions / f"{split}.json").read_bytes())
+    (raw / "dataset.yaml").write_text("form: questions\nask_every: 7\n")
+    prepare("mine", tmp_path / "seventh", raw, questions)
+    found = QuestionText(tmp_path / "seventh")
+    contexts, asked = (whole.texts("test")[0], whole.texts("test")[1][::7])
+    assert found.count("train") == whole.count("train") and found.count("test") == len(asked) > 20
+    for one, other in zip(found.texts("test")[1], asked, strict=True):
+        assert (one.id, one.text, one.answers) == (other.id, other.text, other.answers)
+        assert found.texts("test")[0][one.context] == contexts[other.context]
+    assert len(found.texts("test")[0]) == len({question.context for question in asked})
+
+
 def test_windows_cover_a_long_paragraph_as_berts_do(tmp_path):
     prepare("mine", tmp_path / "out", own_questions(tmp_path / "source"))
     text = QuestionText(tmp_path / "out")

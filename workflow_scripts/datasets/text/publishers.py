@@ -39,7 +39,7 @@ FILES: dict[str, dict[str, str | None]] = {
         f"{_SQUAD}dev-v1.1.json": "sha256:95aa6a52d5d6a735563366753ca50492a658031da74f301ac5238b03966972c9",
     },
 }
-FILES |= {"iwslt14_de_en_joined": FILES["iwslt14_de_en"]}
+FILES |= {"iwslt14_de_en_joined": FILES["iwslt14_de_en"], "squad_fifth": FILES["squad"]}
 FILES |= dict.fromkeys(("multi30k_de_en_joined", "multi30k_en_de"), FILES["multi30k_de_en"])
 
 

@@ -55,6 +55,7 @@ class Questions:
     """Questions about paragraphs, in SQuAD's JSON, whose answers are parts of the paragraphs.
 
     train, test : names of the files.
+    ask_every : every n-th question of the test file is asked, from the first on.
     vocabulary : a data set, or the BERT checkpoint that config.yaml's data.sources names so, whose word pieces are
         used; "" learns them from the training text.
     pieces : size of a vocabulary that is learned.
@@ -64,6 +65,7 @@ class Questions:
     name: str
     train: str = "train.json"
     test: str = "test.json"
+    ask_every: int = 1
     vocabulary: str = ""
     pieces: int = 30_522
     lowercase: bool = True
@@ -87,7 +89,7 @@ class Documents:
 
 TextInfo = Parallel | Questions | Documents
 FORMS: dict[str, type] = {"parallel": Parallel, "questions": Questions, "documents": Documents}
-RANGES = {"merges": 1, "longest": 1, "ratio": 1, "validation_every": 0, "test_every": 2, "pieces": 1}
+RANGES = {"merges": 1, "longest": 1, "ratio": 1, "validation_every": 0, "test_every": 2, "ask_every": 1, "pieces": 1}
 CLEAN = ("", "words", "pieces")
 
 
@@ -161,6 +163,7 @@ MULTI30K = Parallel(
     "multi30k_de_en", "de", "en", lowercase=True, merges=3000, valid="val", test="test_2016_flickr"
 )  # fmt: skip
 GRAMMAR = Parallel("grammar_de_en", "de", "en", lowercase=True, merges=500)
+SQUAD = Questions("squad", train="train-v1.1.json", test="dev-v1.1.json", vocabulary="bert_base")
 TEXT: dict[str, TextInfo] = {
     info.name: info
     for info in [
@@ -173,7 +176,8 @@ TEXT: dict[str, TextInfo] = {
         GRAMMAR,
         replace(GRAMMAR, name="grammar_de_en_joined", joined=True),
         replace(GRAMMAR, name="grammar_en_de", source="en", target="de"),
-        Questions("squad", train="train-v1.1.json", test="dev-v1.1.json", vocabulary="bert_base"),
+        SQUAD,
+        replace(SQUAD, name="squad_fifth", ask_every=5),  # asking all takes a processor longer than some trainings
         Questions("grammar_questions", vocabulary="grammar_documents"),
         Documents("wikipedia", vocabulary="bert_base"),
         Documents("grammar_documents", pieces=500, test_every=20),

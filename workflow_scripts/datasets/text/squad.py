@@ -1,5 +1,6 @@
 """Questions in the JSON of SQuAD v1.1: read, checked, and prepared as token numbers."""
 
+import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -11,6 +12,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from workflow_scripts.base.errors import InputError
+from workflow_scripts.base.files import write_text
 from workflow_scripts.datasets.text.prepared import PreparedText, Ragged, describe
 from workflow_scripts.datasets.text.settings import VOCABULARY, Questions
 from workflow_scripts.datasets.text.wordpieces import learn_vocabulary
@@ -100,6 +102,16 @@ def question_problems(contexts: list[str], questions: list[Question]) -> Iterato
                 yield f"{where}: the answer {text!r} is not at character {begin} of its paragraph"
 
 
+def every(n: int, path: Path) -> dict:
+    """The first, the n + 1st, ... question of a file that `read_squad` reads, with their paragraphs."""
+    document, number = json.loads(path.read_text(encoding="utf-8-sig")), itertools.count()
+    for article in document["data"]:
+        for paragraph in article["paragraphs"]:
+            paragraph["qas"] = [asked for asked in paragraph["qas"] if next(number) % n == 0]
+        article["paragraphs"] = [paragraph for paragraph in article["paragraphs"] if paragraph["qas"]]
+    return document
+
+
 def prepare_questions(
     info: Questions, raw: Path, folder: Path, source: str, vocabulary: Tokenizer | None
 ) -> PreparedText:
@@ -119,6 +131,10 @@ def prepare_questions(
     """
     files = {"train": raw / info.train, "test": raw / info.test}
     read = {split: read_squad(path) for split, path in files.items()}
+    if info.ask_every > 1:
+        files["test"] = folder / "test.json"
+        write_text(files["test"], json.dumps(every(info.ask_every, raw / info.test), ensure_ascii=False))
+        read["test"] = read_squad(files["test"])
     if vocabulary is None:
         contexts, questions = read["train"]
         lines = [*contexts, *(question.text for question in questions)]
@@ -150,7 +166,8 @@ def _write(
     counts, longest = {}, {}
     for split, (contexts, questions) in read.items():
         found = write_split(folder, split, contexts, questions, vocabulary)
-        (folder / f"{split}.json").write_bytes(files[split].read_bytes())
+        if (whole := folder / f"{split}.json") != files[split]:
+            whole.write_bytes(files[split].read_bytes())
         tokens = {f"{side}_tokens": len(ragged.tokens) for side, ragged in found.items()}
         counts[split] = {"questions": len(questions), "contexts": len(contexts), **tokens}
         longest[split] = {side: int(ragged.lengths.max(initial=0)) for side, ragged in found.items()}
