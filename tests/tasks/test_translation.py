@@ -118,11 +118,9 @@ def test_what_is_learned_by_heart_is_translated(text):
     assert right > 40  # of 60
 
 
-def test_other_data_and_too_many_processes_are_told(text, tiny_data):
+def test_other_data_is_told(tiny_data):
     with pytest.raises(InputError, match="tiny is no parallel text"):
         task_of(RECIPE, tiny_data)
-    with pytest.raises(InputError, match="cannot be shared by 64 processes"):
-        task_of(RECIPE, text).check(Processes(0, 64))
 
 
 def test_a_range_test_takes_text(text, stage, tmp_path):

@@ -11,6 +11,7 @@ import torch
 
 from tests.shared.jobs import ENVIRONMENT, finish, job_arguments, kill_at_random, leftovers, same_run, start
 from tests.shared.recipes import TRANSLATION
+from workflow_scripts.datasets.text.parallel_text import ParallelText
 from workflow_scripts.evidence.tables import read_table
 from workflow_scripts.models import checkpoints
 from workflow_scripts.training.job import Job, Trainer
@@ -74,14 +75,15 @@ def test_a_training_goes_on_inside_an_epoch(name, optimizer, said, tmp_path, mon
 @pytest.mark.parametrize("name", RECIPES)
 def test_two_processes_come_to_what_one_comes_to(name, said, tmp_path):
     """Processes have other numbers of target tokens, and the mean is over the tokens of both; Cutoff cuts the same.
+    Of the batch that has one sentence one of them has none.
 
     Without dropout, and by SGD: Adam's step is of full size where a gradient is 0 but for rounding.
     """
     own = {"optimizer": {"name": "sgd", "momentum": 0.9}, "schedule": {"name": "linear", "lr": 0.5}}
     own["model"] = {key: 0.0 if "dropout" in key else value for key, value in RECIPES[name]["model"].items()}
-    job = Job(
-        {**RECIPES[name], **own, "batch_tokens": 220}, {"iteration-2": 2, "epoch-4": 24, "best": 24, "average-2": 24}
-    )
+    job = Job({**RECIPES[name], **own}, {"iteration-2": 2, "epoch-4": 24, "best": 24, "average-2": 24})
+    sizes = [len(batch) for batch in ParallelText(said).buckets("train", job.recipe["batch_tokens"])]
+    assert min(sizes) == 1 and len(sizes) <= 24
     out = tmp_path / "runs" / job.id
     together = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     line = [sys.executable, *together, "-m", "workflow_scripts.stages.train", *job_arguments(job, said, out, tmp_path)]
