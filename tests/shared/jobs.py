@@ -1,6 +1,7 @@
 """Training jobs: started as processes and killed, or finished in this process; and what they leave."""
 
 import os
+import random
 import subprocess
 import sys
 import time
@@ -61,6 +62,20 @@ def same_run(one, other):
         a, b = (checkpoints.load(folder / "checkpoints" / name) for folder in (one, other))
         assert a.description == b.description and a.state.keys() == b.state.keys()
         assert all(torch.equal(a.state[key], b.state[key]) for key in a.state), name
+
+
+def ends_in_the_same_bits(job, data, results, epochs):
+    """Kill a training once, let it go on, which computes no epoch a third time, and compare it with one of its own."""
+    out = results / "runs" / job.id
+    arguments = job_arguments(job, data, out, results)
+    printed = kill_at_random("train", arguments, kills=1, epochs=epochs, chance=random.Random(1))
+    assert not (out / "metrics.parquet").exists()
+    last = start("train", *arguments)
+    printed += last.communicate()[0].splitlines()
+    assert last.returncode == 0, printed[-5:]
+    assert sum(" epoch " in line for line in printed) <= job.recipe["epochs"] + 1
+    same_run(out, finish(job, data, results / "whole"))
+    assert not leftovers(results)
 
 
 def leftovers(folder):

@@ -1,6 +1,5 @@
 """Pre-training and fine-tuning BERT as jobs: killed, divided among processes or into parts, they come to the same."""
 
-import random
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.shared.jobs import ENVIRONMENT, finish, job_arguments, kill_at_random, leftovers, same_run, start
+from tests.shared.jobs import ENVIRONMENT, ends_in_the_same_bits, finish, job_arguments
 from tests.shared.recipes import ANSWERING, MASKED_LM, WITHOUT_DROPOUT
 from workflow_scripts.evidence.tables import read_table
 from workflow_scripts.models import checkpoints
@@ -48,15 +47,7 @@ def alike(one, other):
 def test_a_training_that_is_killed_ends_in_the_same_bits(job, tmp_path):
     one, data = job
     one = Job({**one.recipe, "epochs": 9, **lengths(one.recipe)}, {"epoch-3": 12, "epoch-9": 36})
-    arguments = job_arguments(one, data, tmp_path / "runs" / one.id, tmp_path)
-    printed = kill_at_random("train", arguments, kills=1, epochs=3, chance=random.Random(1))
-    assert not (tmp_path / "runs" / one.id / "metrics.parquet").exists()
-    last = start("train", *arguments)
-    printed += last.communicate()[0].splitlines()
-    assert last.returncode == 0, printed[-5:]
-    assert sum(" epoch " in line for line in printed) <= 10
-    same_run(tmp_path / "runs" / one.id, finish(one, data, tmp_path / "whole"))
-    assert not leftovers(tmp_path)
+    ends_in_the_same_bits(one, data, tmp_path, epochs=3)
 
 
 def lengths(recipe):

@@ -332,6 +332,22 @@ def test_batch_norm_of_one_image_trains_or_is_told(tiny_data, batch, samples):
     assert trained(spread, tiny_data)[0].epoch == 1
 
 
+def test_a_network_that_takes_images_of_one_size_is_told_before_it_trains(tiny_data):
+    """Its linear layers fit the features of that size alone. ResNets take all sizes, and any network the data's own."""
+    phases = [[2, 4], [2, 8]]
+    with pytest.raises(
+        InputError, match=r"images of 4 pixels, but vgg9 takes those of 8 alone, .*leave image_sides out"
+    ):
+        task_of({**RECIPE, "image_sides": phases}, tiny_data).model()
+    own = {**RECIPE, "image_sides": [[4, 8]]}
+    assert task_of(own, tiny_data).model().training
+    resnet = {**own, "image_sides": phases, "model": {"name": "resnet10", "width": 0.125}}
+    one, other = (
+        task_of(recipe, tiny_data).model().state_dict() for recipe in (resnet, {**resnet, "image_sides": None})
+    )
+    assert all(torch.equal(one[name], tensor) for name, tensor in other.items())  # trying sizes leaves nothing behind
+
+
 def test_an_epoch_may_be_several_passes(tiny_data):
     progress, _ = trained(small_recipe(samples_per_epoch=300, batch_size=150, epochs=1), tiny_data)
     assert progress.epoch == 1

@@ -1,7 +1,6 @@
 """Translation and Cutoff as jobs: killed they end in the same bits, two processes come to what one comes to, and the
 checkpoints that are no single update's state are what they are called."""
 
-import random
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.shared.jobs import ENVIRONMENT, finish, job_arguments, kill_at_random, leftovers, same_run, start
+from tests.shared.jobs import ENVIRONMENT, ends_in_the_same_bits, finish, job_arguments, same_run
 from tests.shared.recipes import TRANSLATION
 from workflow_scripts.datasets.text.parallel_text import ParallelText
 from workflow_scripts.evidence.tables import read_table
@@ -41,15 +40,7 @@ def test_a_training_that_is_killed_ends_in_the_same_bits(said, tmp_path):
     """Of a training with a best and an averaged checkpoint; snapshots are taken after every update."""
     recipe = {**RECIPES["translation"], "epochs": 9}
     job = Job(recipe, {"iteration-2": 2, "epoch-3": 18, "epoch-9": 54, "best": 54, "average-5": 54})
-    arguments = job_arguments(job, said, tmp_path / "runs" / job.id, tmp_path)
-    printed = kill_at_random("train", arguments, kills=1, epochs=4, chance=random.Random(1))
-    assert not (tmp_path / "runs" / job.id / "metrics.parquet").exists()
-    last = start("train", *arguments)
-    printed += last.communicate()[0].splitlines()
-    assert last.returncode == 0, printed[-5:]
-    assert sum(" epoch " in line for line in printed) <= 9 + 1
-    same_run(tmp_path / "runs" / job.id, finish(job, said, tmp_path / "whole"))
-    assert not leftovers(tmp_path)
+    ends_in_the_same_bits(job, said, tmp_path, epochs=4)
 
 
 @pytest.mark.parametrize(("name", "optimizer"), [("translation", torch.optim.RAdam), ("cutoff", torch.optim.Adam)])

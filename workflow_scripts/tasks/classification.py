@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from workflow_scripts import models
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.opened import TrainingData
+from workflow_scripts.datasets.registry import DatasetInfo
 from workflow_scripts.datasets.sampling import Share, generator
 from workflow_scripts.models.vision.initialise import initialise
 from workflow_scripts.recipes.steps import in_phases, updates_per_epoch
@@ -44,9 +45,16 @@ class Classification:
         self.steps = updates_per_epoch(recipe)
 
     def model(self) -> nn.Module:
-        """A fresh network, channels-last."""
+        """A fresh network, channels-last.
+
+        Raises
+        ------
+        InputError : it cannot take images of the sizes that the recipe wants.
+        """
         recipe = self.recipe
         network = models.build(recipe["model"], self.data.info)
+        for _, side in recipe["image_sides"] or []:
+            check_side(network, recipe["model"]["name"], self.data.info, side)
         initialise(network, **recipe["initialisation"], seed=generator(recipe["seed"], "initialisation"))
         return network.to(self.device, memory_format=torch.channels_last)
 
@@ -105,6 +113,20 @@ class Classification:
                 f"a batch of {smallest} images cannot be shared by {processes.count} processes; "
                 "train with fewer, or with a batch_size and samples_per_epoch that leave no such batch"
             )
+
+
+@torch.inference_mode()
+def check_side(network: nn.Module, name: str, info: DatasetInfo, side: int) -> None:
+    """Raises InputError where a network takes images of the data set's own size alone, as one with linear layers."""
+    try:
+        network.eval()(torch.zeros(1, info.channels, side, side))
+    except RuntimeError:
+        raise InputError(
+            f"image_sides has images of {side} pixels, but {name} takes those of {info.image_size} alone, the size of "
+            f"{info.name}; leave image_sides out, or take a network that averages over places, such as resnet18"
+        ) from None
+    finally:
+        network.train()
 
 
 def image_side(phases: list[list[int]] | None, epoch: int) -> int | None:

@@ -215,7 +215,7 @@ def caption(spec: Mapping[str, Any], tables: Sources) -> list[str]:
     )
     sources = dict.fromkeys(paper["source"] for *_, paper in found if paper is not None)
     counted = " and their number" if table.get("compare") == "rows" else ""
-    sentences = [f"In brackets the standard deviation of the runs{counted}."]
+    sentences = [f"In brackets the standard deviation of several runs{counted}."]
     if table.get("interval"):
         sentences.append(cells.INTERVAL)
     if sources:
