@@ -281,6 +281,36 @@ def test_defaults_that_are_missing_are_told(declared):
     assert told(message, ["analyses.yaml: defaults.plane lacks the key 'margin'"])
 
 
+def test_a_run_that_lacks_something_is_told_once(declared):
+    with declared.document("runs") as runs:
+        del runs["defaults"]["batch_size"], runs["defaults"]["seed"]
+        runs["experiments"] = {"one": {"about": "One", "runs": {"alone": {"seed": 3}}}}
+    for document in ("analyses", "artifacts", "claims"):
+        with declared.document(document) as rest:
+            rest.update({key: {} for key in rest if key != "defaults"})
+    assert told(
+        declared.refusal(), ["runs.yaml: alone: batch_size is missing; say it there, or in the paper's defaults"]
+    )
+    with declared.document("runs") as runs:
+        runs["experiments"]["one"]["runs"]["alone"]["batch_size"] = 100
+    assert len(declared.plan("paper").runs) == 1
+
+
+def test_a_paper_of_text_says_nothing_of_images(declared):
+    """Its defaults are those of its trainings, or it has none."""
+    with declared.document("runs") as runs:
+        texts = {"task": "translation", "data": "grammar_de_en", "model": "transformer", "optimizer": {"name": "adam"},
+                 "schedule": {"name": "constant", "lr": 0.001}, "batch_tokens": 400, "updates_per_epoch": 5,
+                 "epochs": 2, "evaluate_every": 1, "seed": 1}  # fmt: skip
+        del runs["defaults"]
+        runs["experiments"] = {"one": {"about": "One", "runs": {"alone": texts}}}
+    for document in ("analyses", "artifacts", "claims"):
+        with declared.document(document) as rest:
+            rest.update({key: {} for key in rest if key != "defaults"})
+    (run,) = declared.plan("paper").runs.values()
+    assert run.recipe["batch_tokens"] == 400
+
+
 @pytest.mark.parametrize("mistake", ["a trial that is not run", "unknown model", "a curve to an unknown run"])
 def test_no_figure_complains_of_a_mistake_that_is_told_elsewhere(declared, mistake):
     declared.replace(*MISTAKES[mistake][:3])

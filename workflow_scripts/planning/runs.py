@@ -8,8 +8,10 @@ from workflow_scripts.planning.declarations import PaperDeclaration
 from workflow_scripts.planning.image_runs import image_run
 from workflow_scripts.planning.run import Checkpoint, Run
 from workflow_scripts.planning.scaling import Scale
-from workflow_scripts.planning.text_runs import text_run
+from workflow_scripts.planning.text_runs import OF_IMAGES, text_run
 from workflow_scripts.recipes.merge import merge
+
+NEEDED = ("data", "model", "optimizer", "schedule", "epochs", "evaluate_every", "seed")  # of every training
 
 
 class RunResolver:
@@ -20,7 +22,7 @@ class RunResolver:
         self.problems: list[str] = []
         self._declared: dict[str, tuple[str, dict]] = {}
         for experiment, group in paper.runs["experiments"].items():
-            common = merge(paper.runs["defaults"], group.get("common", {}))
+            common = merge(paper.runs.get("defaults", {}), group.get("common", {}))
             for name, declared in group["runs"].items():
                 if name in self._declared:
                     self.problems.append(
@@ -98,7 +100,10 @@ class RunResolver:
     def _resolve(self, name: str, where: str) -> list[Run]:
         experiment, declared = self._declared[name]
         before, of = len(self.problems), f"{self.paper.name}/{experiment}"
-        describe = text_run if "task" in declared else image_run
+        describe, needed = (text_run, NEEDED) if "task" in declared else (image_run, (*NEEDED, *OF_IMAGES))
+        if missing := [key for key in needed if key not in declared]:
+            self.problems += [f"{where}: {key} is missing; say it there, or in the paper's defaults" for key in missing]
+            return []
         described = describe(self, of, declared, where)
         if described is not None:
             self.problems += [f"{where}: {problem}" for problem in described.recipe.problems()]
