@@ -76,6 +76,8 @@ def test_a_difference_of_trials(tables):
 def test_best_and_mean_over_epochs(tables):
     best = runs(tables.root, "a", [61.0, 64.0, 63.0]) | {"statistic": "best"}
     assert operands.read(best, tables).sample.values == (64.0,)
+    best["tables"].append("gone.parquet")  # which might be the best
+    assert operands.read(best, tables).not_run
     path = run(tables.root, "long", [1.0, 2.0, 4.0, 100.0])
     window = {"tables": [path], "quantity": "accuracy", "epochs": [2, 3]}
     assert operands.read(window, tables).sample.values == (3.0,)

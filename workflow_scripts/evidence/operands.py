@@ -3,7 +3,7 @@
 An operand, as papers/<paper>/claims.yaml declares it (schemas/claims.schema.yaml) and planning resolves it, is one of
 
 tables, quantity   the trials of a run: the quantity after the last epoch, or its mean over `epochs`: [first, last];
-                   `statistic: best` takes the best trial alone
+                   `statistic: best` takes the best trial alone, once all of them have been made
 sharpness, fisher  the trials of a run, as an analysis measures them
 curve              a metric at a point of a path: its start, middle, end, lower or higher end, or the mean of its ends
 similarity         the mean similarity of a group of layers: all, deep (from the first fully connected layer on) or
@@ -99,7 +99,8 @@ def _trials(operand: Mapping[str, Any], tables: Sources) -> Reading:
     found = trials(name, operand, tables)
     values = list(found.values.values())
     if operand.get("statistic") == "best" and values:
-        values = [max(values) if QUANTITIES[name].better == "max" else min(values)]
+        best = max(values) if QUANTITIES[name].better == "max" else min(values)
+        values = [] if found.missing else [best]
     return Reading(Sample.of(values), found.missing, tuple(found.notes))
 
 
