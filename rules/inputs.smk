@@ -6,13 +6,14 @@ from workflow_scripts.base.text import sorted_by_numbers
 from workflow_scripts.datasets.description import CHECKSUMS
 from workflow_scripts.datasets.images.pictures import SPLITS, is_picture_folder
 from workflow_scripts.datasets.text.corpora import source_files
-from workflow_scripts.datasets.text.settings import CHECKPOINT_FILES, FORMS, PLAIN_VOCABULARY, VOCABULARY
+from workflow_scripts.datasets.text.settings import CHECKPOINT_FILES, FORMS, PLAIN_VOCABULARY, SAME_FILES, VOCABULARY
 from workflow_scripts.recipes.needs import needed_checkpoint, needed_folder
 
 
 def source_of(wildcards) -> list[str]:
-    """The directory of arrays or pictures that config.yaml names for a data set, if it names one."""
-    return [folder for name, folder in CONFIG["data"]["sources"].items() if name == wildcards.data]
+    """The directory that config.yaml names for a data set, or for the one whose files it is made of; if it names one."""
+    named = CONFIG["data"]["sources"]
+    return [named[name] for name in (wildcards.data, SAME_FILES.get(wildcards.data)) if name in named][:1]
 
 
 def contents_of(wildcards) -> list[str]:

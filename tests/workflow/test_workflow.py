@@ -113,6 +113,26 @@ def test_the_papers_scale_takes_106_trainings_on_language(to_run):
     assert answered == 7
 
 
+def test_a_mirror_is_named_once_for_all_that_is_made_of_it(tmp_path, to_run):
+    """The same text is prepared in two directions and with a joined dictionary, unless each has a folder of its own."""
+    folders = {name: tmp_path / name for name in ("mirror", "other")}
+    for folder in folders.values():
+        folder.mkdir()
+        for stem in ("train", "val", "test_2016_flickr"):
+            for language in ("de", "en"):
+                (folder / f"{stem}.{language}").touch()
+
+    def read(**sources):
+        named = {"folder": "data", "sources": {name: str(folders[folder]) for name, folder in sources.items()}}
+        found = to_run("iyer2020_table_12", "iyer2020_table_11", jobs=True, scale="reduced", data=named)
+        return {str(job.wildcards.data): {Path(file).parent.name for file in job.input.contents}
+                for job in found if job.rule.name == "prepare_data"}  # fmt: skip
+
+    assert read(multi30k_de_en="mirror") == {"multi30k_de_en": {"mirror"}, "multi30k_en_de": {"mirror"}}
+    both = {"multi30k_de_en": "mirror", "multi30k_en_de": "other"}
+    assert read(**both) == {name: {folder} for name, folder in both.items()}
+
+
 def test_lint_is_content(tmp_path):
     done = snakemake("--lint", directory=tmp_path)
     assert done.returncode == 0, done.stderr + done.stdout

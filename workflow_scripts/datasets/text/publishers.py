@@ -10,6 +10,7 @@ from pathlib import Path
 from workflow_scripts.base.checksums import checksum
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.datasets.publishers import DOWNLOAD_ERRORS, PATIENCE
+from workflow_scripts.datasets.text.settings import SAME_FILES
 
 _MULTI30K = "https://raw.githubusercontent.com/multi30k/dataset/master/data/task1/raw/"
 _SQUAD = "https://rajpurkar.github.io/SQuAD-explorer/dataset/"
@@ -39,8 +40,7 @@ FILES: dict[str, dict[str, str | None]] = {
         f"{_SQUAD}dev-v1.1.json": "sha256:95aa6a52d5d6a735563366753ca50492a658031da74f301ac5238b03966972c9",
     },
 }
-FILES |= {"iwslt14_de_en_joined": FILES["iwslt14_de_en"], "squad_fifth": FILES["squad"]}
-FILES |= dict.fromkeys(("multi30k_de_en_joined", "multi30k_en_de"), FILES["multi30k_de_en"])
+FILES |= {name: FILES[other] for name, other in SAME_FILES.items()}
 
 
 def download(name: str, folder: Path) -> str:

@@ -183,3 +183,10 @@ TEXT: dict[str, TextInfo] = {
         Documents("grammar_documents", pieces=500, test_every=20),
     ]
 }
+# What is prepared from the files of another data set, whose folder in data.sources then is its own too.
+SAME_FILES = {
+    "iwslt14_de_en_joined": "iwslt14_de_en",
+    "multi30k_de_en_joined": "multi30k_de_en",
+    "multi30k_en_de": "multi30k_de_en",
+    "squad_fifth": "squad",
+}
