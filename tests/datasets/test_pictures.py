@@ -136,6 +136,17 @@ def test_sixteen_bits_of_grey_are_scaled(tmp_path):
         assert np.array_equal(np.asarray(read_rgb(str(tmp_path / name))), np.stack([grey] * 3, axis=2)), name
 
 
+@pytest.mark.parametrize("white_is_zero", [True, False])
+def test_a_tiff_of_16_bits_says_what_is_white(white_is_zero, tmp_path):
+    tags = [(256, 3, 2), (257, 3, 1), (258, 3, 16), (259, 3, 1), (262, 3, int(not white_is_zero)), (273, 4, 8),
+            (277, 3, 1), (278, 3, 1), (279, 4, 4)]  # fmt: skip
+    content = b"II*\0" + struct.pack("<I2H", 12, 0, 65535)
+    content += struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", tag, kind, 1, v) for tag, kind, v in tags)
+    (tmp_path / "two.tif").write_bytes(content + bytes(4))
+    found = np.asarray(read_rgb(str(tmp_path / "two.tif")))[0, :, 0]
+    assert found.tolist() == ([255, 0] if white_is_zero else [0, 255])
+
+
 @pytest.mark.parametrize(("kind", "told"), [(np.float32, "floats"), (np.int32, "32-bit integers")])
 def test_values_of_unknown_range_are_refused(copied, tmp_path_factory, kind, told):
     save = Image.fromarray(np.arange(1600).reshape(40, 40).astype(kind)).save

@@ -38,7 +38,7 @@ class Share:
     count: int = 1
 
     def of(self, size: int) -> range:
-        """Positions of a batch of `size` that are this process'; the parts differ by one image at most."""
+        """Positions of a batch of `size` that are this process'; the parts differ by one item at most."""
         return range(size * self.rank // self.count, size * (self.rank + 1) // self.count)
 
     @property

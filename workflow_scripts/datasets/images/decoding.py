@@ -8,6 +8,7 @@ from workflow_scripts.base.errors import InputError
 LONGEST = 100  # times the shorter side: of a longer picture, resizing by the shorter side would fill the memory
 UNKNOWN_RANGE = ("I", "F")  # Pillow's names of modes for 32-bit integers and floats
 SIXTEEN_BITS = 65535
+PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # a tag of TIFFs, and its value where 0 is white
 
 
 def read_rgb(path: str) -> Image.Image:
@@ -44,6 +45,8 @@ def as_rgb(picture: Image.Image) -> Image.Image:
     # Pillow gives 16-bit PGM as 32-bit integers from 0 to 65535.
     if picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format == "PPM"):
         values = np.asarray(picture) / SIXTEEN_BITS
+        if getattr(picture, "tag_v2", {}).get(PHOTOMETRIC) == WHITE_IS_ZERO:  # which Pillow heeds of 8 bits alone
+            values = 1 - values
         return Image.fromarray(np.rint(255 * values).astype(np.uint8)).convert("RGB")
     if picture.mode in UNKNOWN_RANGE:
         kind = "floats" if picture.mode == "F" else "32-bit integers"
