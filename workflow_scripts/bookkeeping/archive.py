@@ -128,44 +128,64 @@ def add(plan: Plan, results: Path, folder: Path, gaps: Mapping[str, str], replac
     InputError : the archive is damaged or would be too large, a table is of another recipe, or nobody has said what is
         known of a data set. Nothing is changed then.
     """
-    manifest, asked = verify(folder), wanted(plan)
-    change, entries, begun = Change(), {}, {}
-    problems = []
-    for table in asked:
-        source, before = results / table.file, manifest["tables"].get(table.file)
-        if not source.exists():
-            (change.same if before else change.missing).append(table.file)
-            continue
-        digest = checksum(source)
-        if before and (before["sha256"] == digest or not replace):
-            same = before["sha256"] == digest or _same_numbers(source, folder / table.file, table.contents)
-            (change.same if same else change.left).append(table.file)
-            continue
-        try:
-            entries[table.file] = _entry(table, source, results, digest)
-            if table.checkpoint:
-                begun.setdefault(table.checkpoint, []).append(read_facts(source)[1].get("pretrained"))
-        except InputError as error:
-            problems.append(str(error))
-    change.added = list(entries)
-    change.unasked = sorted(manifest["tables"].keys() - {table.file for table in asked})
-    data = _data(plan, manifest["data"], {entries[file]["data"] for file in entries} | begun.keys(), gaps)
-    problems += data.problems + list(_other_checkpoints(begun, manifest["data"], data.described))
-    size = sum(entry["bytes"] for entry in {**manifest["tables"], **entries}.values())
+    manifest = verify(folder)
+    new = _new(plan, results, folder, manifest["tables"], replace)
+    used = {entry["data"] for entry in new.entries.values()} | new.begun.keys()
+    data = _data(plan, manifest["data"], used, gaps)
+    problems = [*new.problems, *data.problems, *_other_checkpoints(new.begun, manifest["data"], data.described)]
+    tables = {**manifest["tables"], **new.entries}
+    size = sum(entry["bytes"] for entry in tables.values())
     if size > MOST:
         problems.append(f"{folder} would hold {size / 1e6:.1f} MB; more than {MOST / 1e6:.0f} MB are too much for git")
     if problems:
         raise InputError.together(f"Nothing was added to {folder}", problems)
-    copies = {folder / file: results / file for file in entries}
-    copies |= {plan.paths.archived_checkpoint(name): plan.scale.checkpoints[name] / CONFIG for name in begun}
+    copies = {folder / file: results / file for file in new.entries}
+    copies |= {plan.paths.archived_checkpoint(name): plan.scale.checkpoints[name] / CONFIG for name in new.begun}
     for copy, source in copies.items():
         if copy != source:
             with whole_file(copy) as temporary:
                 shutil.copyfile(source, temporary)
-    tables = {**manifest["tables"], **entries}
-    if entries or data.described != manifest["data"]:
+    if new.entries or data.described != manifest["data"]:
         _write(folder, tables, data.described)
-    return change
+    return new.change
+
+
+@dataclass
+class _New:
+    """What results have that an archive lacks.
+
+    entries : of the manifest, by file. begun : by the name of a checkpoint, the checksums that tables beginning with it
+    have of it; None where a table says nothing of it.
+    """
+
+    change: Change = field(default_factory=Change)
+    entries: dict[str, dict] = field(default_factory=dict)
+    begun: dict[str, list[dict | None]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+def _new(plan: Plan, results: Path, folder: Path, archived: Mapping[str, dict], replace: bool) -> _New:
+    """Compare every table that is asked for with the archive's; `archived` are the tables of its manifest."""
+    new, asked = _New(), wanted(plan)
+    for table in asked:
+        source, before = results / table.file, archived.get(table.file)
+        if not source.exists():
+            (new.change.same if before else new.change.missing).append(table.file)
+            continue
+        digest = checksum(source)
+        if before and (before["sha256"] == digest or not replace):
+            same = before["sha256"] == digest or _same_numbers(source, folder / table.file, table.contents)
+            (new.change.same if same else new.change.left).append(table.file)
+            continue
+        try:
+            new.entries[table.file] = _entry(table, source, results, digest)
+            if table.checkpoint:
+                new.begun.setdefault(table.checkpoint, []).append(read_facts(source)[1].get("pretrained"))
+        except InputError as error:
+            new.problems.append(str(error))
+    new.change.added = list(new.entries)
+    new.change.unasked = sorted(archived.keys() - {table.file for table in asked})
+    return new
 
 
 def _same_numbers(one: Path, two: Path, contents: str) -> bool:
@@ -262,10 +282,7 @@ def _data(plan: Plan, before: Mapping[str, dict], used: set[str], gaps: Mapping[
 def _other_checkpoints(
     begun: Mapping[str, list[dict | None]], before: Mapping[str, dict], described: Mapping[str, dict]
 ) -> Iterator[str]:
-    """Checkpoints that are not the same for all tables that begin with them, in a sentence each.
-
-    begun : by name, the checksums that new tables have of it; None where a table says nothing of it.
-    """
+    """Checkpoints that are not the same for all tables that begin with them, in a sentence each; begun as of `_New`."""
     for name, found in begun.items():
         now = described.get(name, {}).get("sha256")
         if any(each not in (None, now) for each in [*found, before.get(name, {}).get("sha256")]):
