@@ -34,7 +34,9 @@ def values(panel: Mapping[str, Any], tables: Sources) -> pd.DataFrame:
 
 
 def draw(ax: Axes, values: pd.DataFrame, panel: Mapping[str, Any]) -> None:
-    """One line a series; where a run diverged, its line ends in a cross and the legend says when."""
+    """One line a series, or the point of a run that was evaluated once; where a run diverged, its line ends in a cross
+    and the legend says when.
+    """
     x = panel.get("x", "epoch")
     for number, series in enumerate(panel["series"]):
         rows = values[values["series"] == series["label"]].dropna(subset=x)
@@ -44,7 +46,8 @@ def draw(ax: Axes, values: pd.DataFrame, panel: Mapping[str, Any]) -> None:
         note = " ".join(filter(None, rows["note"]))
         label = f"{series['label']} (× {note[note.find('diverged') :]})" if note else series["label"]
         below = {"linewidth": 4, "alpha": 0.45} if series.get("broad") else {}
-        ax.plot(rows[x], rows["value"], color=colour, label=label, **below)
+        once = {"marker": "o"} if len(rows) == 1 else {}
+        ax.plot(rows[x], rows["value"], color=colour, label=label, **below, **once)
         if note:
             last = rows[np.isfinite(rows["value"])].tail(1)
             ax.plot(last[x], last["value"], "x", color=colour, markersize=7, markeredgewidth=2, clip_on=False)
@@ -52,6 +55,8 @@ def draw(ax: Axes, values: pd.DataFrame, panel: Mapping[str, Any]) -> None:
         ax.axvline(mark, color=style.FAINT, linewidth=0.6, linestyle=":", zorder=0)
     ax.set(xlabel="Training epoch" if x == "epoch" else "Training iteration")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    if values[x].nunique() == 1:
+        ax.set_xlim(left=0)
     if "zoom" in panel:
         ax.set_xlim(panel["zoom"])
     style.metric_axis(ax, panel)
