@@ -183,7 +183,10 @@ def _about(plan: Plan) -> dict:
         "commit": git()["commit"][:10],
         "scale": plan.scale.name,
         "scale_about": plan.scale.declared["about"],
-        "data": [{"name": name, "gaps": known["gaps"]} for name, known in manifest["data"].items()],
+        "data": [
+            {"name": name, "gaps": known["gaps"], "checkpoint": name in plan.scale.checkpoints}
+            for name, known in manifest["data"].items()
+        ],
     }
 
 
