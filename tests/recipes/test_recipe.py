@@ -41,6 +41,13 @@ def test_defaults_are_part_of_the_identity(name):
     assert short.keys() < written.keys() and fingerprint(read(short)) == fingerprint(written)
 
 
+def test_cutoff_is_known_to_be_computed_otherwise_than_it_was():
+    """What it cuts no longer depends on the number of processes; no other training has changed with it."""
+    assert [read(ALL["translation"] | {"cutoff": cutoff})["engine"] for cutoff in (False, True)] == [1, 2]
+    assert {read(recipe)["engine"] for recipe in ALL.values()} == {1}
+    assert read(ALL["translation"] | {"cutoff": True, "engine": 1})["engine"] == 1  # as an older table has it
+
+
 def test_a_recipe_of_images_has_no_task():
     """Their identities are older than tasks are."""
     assert "task" not in read(RECIPE) and set(read(RECIPE)) == set(RECIPE) == set(keys(ImageRecipe)) - {"task"}
