@@ -102,6 +102,7 @@ def plain_numbers(axis: Axis) -> None:
             break
     else:
         locator = ticker.MaxNLocator(4)
+        axis.set_minor_locator(ticker.NullLocator())  # powers of ten and their multiples mean nothing between these
     axis.set_major_locator(locator)
     axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:.12f}".rstrip("0").rstrip(".")))
     axis.set_minor_formatter(ticker.NullFormatter())
