@@ -26,6 +26,7 @@ from workflow_scripts.recipes.needs import needed_folder
 
 MANIFEST = "manifest.json"
 MOST = 20_000_000  # bytes of an archive
+NO_GAPS = "none known"  # of a data set that is its publisher's, as far as anybody knows
 
 
 @dataclass(frozen=True)
@@ -272,7 +273,7 @@ def _data(plan: Plan, before: Mapping[str, dict], used: set[str], gaps: Mapping[
         if known is None:
             problems.append(
                 f"nobody has said what is known to differ of {origin} from its publisher's: "
-                f'--gaps {origin}="none known", or what it is'
+                f'--gaps {origin}="{NO_GAPS}", or what it is'
             )
             continue
         described[name] = {"gaps": known, "sha256": _digests(plan, name) or before.get(name, {}).get("sha256")}

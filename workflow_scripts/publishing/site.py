@@ -21,7 +21,7 @@ import jinja2
 
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.base.files import whole_directory
-from workflow_scripts.bookkeeping.archive import read_manifest
+from workflow_scripts.bookkeeping.archive import NO_GAPS, read_manifest
 from workflow_scripts.evidence.provenance import git
 from workflow_scripts.planning.plan import Plan
 from workflow_scripts.plotting import panels, tables
@@ -186,6 +186,7 @@ def _about(plan: Plan) -> dict:
         "data": [
             {"name": name, "gaps": known["gaps"], "checkpoint": name in plan.scale.checkpoints}
             for name, known in manifest["data"].items()
+            if known["gaps"] != NO_GAPS
         ],
     }
 
