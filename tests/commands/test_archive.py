@@ -183,6 +183,9 @@ def test_a_checkpoint_that_trainings_begin_with_need_not_be_named_again(declared
     (folder / "checkpoints" / "bert_base" / "config.json").write_text("{}")
     with pytest.raises(InputError, match=r"config.json is not what was archived"):
         archive.verify(folder)
+    (folder / "checkpoints" / "bert_base" / "config.json").unlink()
+    with pytest.raises(InputError, match=r"config.json is missing"):
+        archive.verify(folder)
 
 
 @pytest.mark.parametrize("folder", SHIPPED)

@@ -97,19 +97,18 @@ def verify(folder: Path) -> dict:
     InputError : with every table that is missing, changed, or not in the manifest, reported together.
     """
     manifest = read_manifest(folder)
-    problems = []
-    for file, entry in manifest["tables"].items():
+    problems, known = [], {file: entry["sha256"] for file, entry in manifest["tables"].items()}
+    sums = {name: data["sha256"] or {} for name, data in manifest["data"].items()}
+    known |= {f"checkpoints/{name}/{CONFIG}": found[CONFIG] for name, found in sums.items() if CONFIG in found}
+    for file, digest in known.items():
         path = folder / file
         if not path.is_file():
             problems.append(f"{path} is missing")
-        elif checksum(path) != entry["sha256"]:
+        elif checksum(path) != digest:
             problems.append(f"{path} is not what was archived: its checksum differs")
-    for path in sorted(folder.glob("checkpoints/*/*")):
-        known = manifest["data"].get(path.parent.name, {"sha256": {}})["sha256"]
-        if checksum(path) != known.get(path.name):
-            problems.append(f"{path} is not what was archived: its checksum differs")
-    here = {path.relative_to(folder).as_posix() for path in folder.rglob("*.parquet")}
-    problems += [f"{folder / file} is not in {MANIFEST}" for file in sorted(here - manifest["tables"].keys())]
+    here = [*folder.rglob("*.parquet"), *folder.glob("checkpoints/*/*")]
+    strange = {path.relative_to(folder).as_posix() for path in here} - known.keys()
+    problems += [f"{folder / file} is not in {MANIFEST}" for file in sorted(strange)]
     if problems:
         raise InputError.together(f"The archive {folder} is damaged; restore it with git checkout", problems)
     return manifest
@@ -179,9 +178,10 @@ def _new(plan: Plan, results: Path, folder: Path, archived: Mapping[str, dict], 
             (new.change.same if same else new.change.left).append(table.file)
             continue
         try:
-            new.entries[table.file] = _entry(table, source, results, digest)
+            status, made = read_facts(source)
+            new.entries[table.file] = _entry(table, source, results, digest, status["state"], made)
             if table.checkpoint:
-                new.begun.setdefault(table.checkpoint, []).append(read_facts(source)[1].get("pretrained"))
+                new.begun.setdefault(table.checkpoint, []).append(made.get("pretrained"))
         except InputError as error:
             new.problems.append(str(error))
     new.change.added = list(new.entries)
@@ -221,9 +221,8 @@ def _write(folder: Path, tables: Mapping[str, dict], data: Mapping[str, dict]) -
     )
 
 
-def _entry(table: Wanted, source: Path, results: Path, digest: str) -> dict:
-    """What the manifest says of a table that is as it should be."""
-    status, made = read_facts(source)
+def _entry(table: Wanted, source: Path, results: Path, digest: str, state: str, made: Mapping) -> dict:
+    """What the manifest says of a table that is as it should be; `state` and what `made` it are the table's own."""
     read_table(source, table.contents)
     of = fingerprint(made["recipe"]) if "recipe" in made else "an unknown recipe"
     if of != table.id:
@@ -234,7 +233,7 @@ def _entry(table: Wanted, source: Path, results: Path, digest: str) -> dict:
         "id": table.id,
         "kind": table.kind,
         "names": list(table.names),
-        "state": status["state"],
+        "state": state,
         "commit": made["git"]["commit"],
         "dirty": made["git"]["dirty"],
         "data": made["data"],

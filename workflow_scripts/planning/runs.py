@@ -10,8 +10,7 @@ from workflow_scripts.planning.run import Checkpoint, Run
 from workflow_scripts.planning.scaling import Scale
 from workflow_scripts.planning.text_runs import OF_IMAGES, text_run
 from workflow_scripts.recipes.merge import merge
-
-NEEDED = ("data", "model", "optimizer", "schedule", "epochs", "evaluate_every", "seed")  # of every training
+from workflow_scripts.recipes.recipe import Recipe, needed
 
 
 class RunResolver:
@@ -100,8 +99,8 @@ class RunResolver:
     def _resolve(self, name: str, where: str) -> list[Run]:
         experiment, declared = self._declared[name]
         before, of = len(self.problems), f"{self.paper.name}/{experiment}"
-        describe, needed = (text_run, NEEDED) if "task" in declared else (image_run, (*NEEDED, *OF_IMAGES))
-        if missing := [key for key in needed if key not in declared]:
+        describe, own = (text_run, ()) if "task" in declared else (image_run, OF_IMAGES)
+        if missing := [key for key in (*needed(Recipe), *own) if key not in declared]:
             self.problems += [f"{where}: {key} is missing; say it there, or in the paper's defaults" for key in missing]
             return []
         described = describe(self, of, declared, where)

@@ -66,17 +66,18 @@ class Trainer:
         ------
         BlockingIOError : another process works on it, and `wait` is false.
         """
-        identity = {"recipe": job.recipe, "data": digests(self.settings.data), **pretrained_by(job, source)}
+        begun = pretrained_by(job, source)
+        identity = {"recipe": job.recipe, "data": digests(self.settings.data), **begun}
         store = Store(self.settings.store, job.id, identity)
         with store.locked(wait) if self.processes.is_main else contextlib.nullcontext():
             if self.processes.broadcast(self.processes.is_main and _is_to_be_trained(store, job)):
-                self._train(store, job, source)
+                self._train(store, job, source, begun)
                 self.processes.broadcast(True)  # that it is finished
             if out is not None and self.processes.is_main:
                 export(store, job, out)
         return store
 
-    def _train(self, store: Store, job: Job, source: Path | None) -> None:
+    def _train(self, store: Store, job: Job, source: Path | None, begun: Mapping[str, dict[str, str]]) -> None:
         from workflow_scripts.evidence.dependencies import divergence
         from workflow_scripts.tasks import name_of
         from workflow_scripts.training.attempt import Attempt
@@ -85,7 +86,7 @@ class Trainer:
         if source is not None and divergence([source]):
             what = "teacher" if name_of(job.recipe) == "distillation" else "pre-training"
             facts = Facts(diverged={"step": 0, "epoch": 0.0, "reason": f"its {what} diverged"})
-            self._conclude(store, job, source, History({}), facts)
+            self._conclude(store, job, begun, History({}), facts)
             return
         self.has_trained = True
         snapshot = Snapshot.of(store)
@@ -102,13 +103,15 @@ class Trainer:
             if self.processes.is_main:
                 shutil.rmtree(places.checkpoints(store.folder), ignore_errors=True)
             snapshot = Snapshot(Facts(attempts=[{"run": job.id, **facts.diverged}]))
-        self._conclude(store, job, source, attempt.history, facts)
+        self._conclude(store, job, begun, attempt.history, facts)
 
     def _say(self, line: str) -> None:
         if self.processes.is_main:
             say(line)
 
-    def _conclude(self, store: Store, job: Job, source: Path | None, history: "History", facts: Facts) -> None:
+    def _conclude(
+        self, store: Store, job: Job, begun: Mapping[str, dict[str, str]], history: "History", facts: Facts
+    ) -> None:
         """Write the tidy table and mark the run as finished."""
         if not self.processes.is_main:
             return
@@ -129,7 +132,7 @@ class Trainer:
             fingerprints=[job.id],
             recipe=dict(job.recipe),
             seconds=facts.seconds,
-            **pretrained_by(job, source),
+            **begun,
         )
         table = store.folder / "metrics.parquet"
         write_table(table, history.table(job.id), "metrics", status, made)
