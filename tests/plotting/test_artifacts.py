@@ -135,10 +135,14 @@ def test_a_run_that_diverged_on_its_way_stops_in_a_cross_and_the_legend_says_whe
     write_metrics(tmp_path, "a")
     write_metrics(tmp_path, "b", epochs=3, status=DIVERGED)
     _, (ax,), values = drawn(tmp_path, curve_panel(line("one", "a"), line("two", "b")))
-    assert "two (× diverged at epoch 3.2 (step 63))" in lines_of(ax)
+    assert "two (× diverged at epoch 3.2)" in lines_of(ax)
     (cross,) = [drawn for drawn in ax.lines if drawn.get_marker() == "x"]
     assert cross.get_xydata().tolist() == [[3.0, 90.0]]
     assert values["note"].tolist().count("mode E diverged at epoch 3.2 (step 63)") == 1
+    panel = curve_panel(line("one", "a"), line("two", "b")) | {"x_limits": [0, 2]}
+    _, (ax,), _ = drawn(tmp_path, panel)
+    assert "two (× diverged at epoch 3.2)" in lines_of(ax)
+    assert not [drawn for drawn in ax.lines if drawn.get_marker() == "x"]
 
 
 def test_path_metric_plots_the_asked_epochs_and_the_last_by_default(tmp_path):

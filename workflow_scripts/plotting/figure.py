@@ -134,11 +134,12 @@ def _legend_below_all(figure: Figure, handles: Mapping[str, Artist]) -> int:
 def _legend_below(ax: Axes, handles: Mapping[str, Artist]) -> int:
     long = max(map(len, handles)) > 34
     columns = 1 if long else 2
+    labels = [textwrap.fill(label, 46) for label in handles]  # a wider one would push the panels together
     ax.legend(
-        handles.values(), handles.keys(), ncols=columns, columnspacing=1.2, borderaxespad=0.4,
+        handles.values(), labels, ncols=columns, columnspacing=1.2, borderaxespad=0.4,
         loc="upper left" if long else "upper center", bbox_to_anchor=(0 if long else 0.5, 0), bbox_transform=_below(ax),
     )  # fmt: skip
-    return math.ceil(len(handles) / columns)
+    return math.ceil(len(labels) / columns) + sum(label.count("\n") for label in labels)
 
 
 def _write_below(figure: Figure, text: str) -> None:

@@ -1,5 +1,6 @@
 """A metric of several trainings against time."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -44,12 +45,12 @@ def draw(ax: Axes, values: pd.DataFrame, panel: Mapping[str, Any]) -> None:
             continue
         colour = style.COLOURS[series.get("colour", number) % len(style.COLOURS)]
         note = " ".join(filter(None, rows["note"]))
-        label = f"{series['label']} (× {note[note.find('diverged') :]})" if note else series["label"]
+        label = f"{series['label']} (× {_when(note)})" if note else series["label"]
         below = {"linewidth": 4, "alpha": 0.45} if series.get("broad") else {}
         once = {"marker": "o"} if len(rows) == 1 else {}
         ax.plot(rows[x], rows["value"], color=colour, label=label, **below, **once)
-        if note:
-            last = rows[np.isfinite(rows["value"])].tail(1)
+        last = rows[np.isfinite(rows["value"])].tail(1)
+        if note and last[x].between(*panel.get("x_limits", (-np.inf, np.inf))).any():
             ax.plot(last[x], last["value"], "x", color=colour, markersize=7, markeredgewidth=2, clip_on=False)
     for mark in panel.get("marks", []):
         ax.axvline(mark, color=style.FAINT, linewidth=0.6, linestyle=":", zorder=0)
@@ -62,3 +63,8 @@ def draw(ax: Axes, values: pd.DataFrame, panel: Mapping[str, Any]) -> None:
     style.metric_axis(ax, panel)
     if panel["metric"] == "learning_rate" and "zoom" in panel:
         ax.set_ylim(bottom=0)
+
+
+def _when(note: str) -> str:
+    """When a run diverged, by its note, for a legend; the step of it stands in the values."""
+    return re.sub(r" \(step \d+\)", "", note[note.find("diverged") :])
