@@ -96,8 +96,8 @@ def theirs(bert, path):
 
 def test_answers_are_those_of_transformers(bert, asked, tmp_path, stage):
     expected = theirs(bert, asked)
-    arguments = ("--questions", asked, "--checkpoints", bert, "--recipe", canonical(ROOM), "--device", "cpu")
-    status, printed = stage("answer", *arguments, "--out", tmp_path / "answers.json")
+    arguments = ("--questions", asked, "--checkpoint", bert, "--recipe", canonical(ROOM), "--device", "cpu")
+    status, printed = stage("commands.answer", *arguments, "--out", tmp_path / "answers.json")
     assert status == 0
     assert json.loads((tmp_path / "answers.json").read_text()) == expected
     assert len(set(expected.values())) > 10
@@ -127,8 +127,8 @@ def test_every_trial_has_a_row_and_its_scores(questions, asked, tmp_path, stage)
     for trial, run, row in zip(trials, runs, table.itertuples(), strict=True):
         # The checkpoint is answered with alone, and evaluated at the training's end.
         out = tmp_path / "alone.json"
-        alone = ("--questions", questions / "test.json", "--checkpoints", trial, "--recipe", canonical(measure))
-        assert stage("answer", *alone, "--out", out, *running)[0] == 0
+        alone = ("--questions", questions / "test.json", "--checkpoint", trial, "--recipe", canonical(measure))
+        assert stage("commands.answer", *alone, "--out", out, *running)[0] == 0
         expected = official_scores(json.loads((questions / "test.json").read_text()), json.loads(out.read_text()))
         assert (row.exact_match, row.f1) == pytest.approx(expected)
         trained = read_table(run / "metrics.parquet", "metrics").frame.set_index(["epoch", "split", "metric"])["value"]
@@ -155,18 +155,18 @@ def of_numbers(vocabulary, count):
 
 def untrained(folder, words):
     write_bert(folder / "untrained", network(words, PreTraining), words)
-    return {"checkpoints": folder / "untrained"}
+    return {"checkpoint": folder / "untrained"}
 
 
 def fewer_pieces(folder, words):
     write_bert(folder / "fewer", network(words), words)
     of_numbers(words, words.get_vocab_size() - 1).save(str(folder / "fewer" / "tokenizer.json"))
-    return {"checkpoints": folder / "fewer"}
+    return {"checkpoint": folder / "fewer"}
 
 
 def of_a_run(folder, words):
     checkpoints.save(folder / "run.safetensors", network(words).state_dict(), {"model": WITHOUT_DROPOUT})
-    return {"checkpoints": folder / "run.safetensors"}
+    return {"checkpoint": folder / "run.safetensors"}
 
 
 def other_pieces(folder, words):
@@ -215,10 +215,11 @@ MISTAKES = {
 
 @pytest.mark.parametrize(("mistake", "sentence"), MISTAKES.values(), ids=MISTAKES)
 def test_a_mistake_is_told_in_a_sentence(mistake, sentence, bert, asked, questions, tmp_path, stage):
-    given = {"questions": asked, "checkpoints": bert, "recipe": canonical(ROOM), "device": "cpu"}
+    given = {"questions": asked, "checkpoint": bert, "recipe": canonical(ROOM), "device": "cpu"}
     given |= mistake(tmp_path, load_vocabulary(questions), asked)
     out = tmp_path / "answers.json"
-    told, _ = stage("answer", *(word for key, value in given.items() for word in (f"--{key}", value)), "--out", out)
+    arguments = (word for key, value in given.items() for word in (f"--{key}", value))
+    told, _ = stage("commands.answer", *arguments, "--out", out)
     assert isinstance(told, str) and re.search(sentence, told) and not out.exists()
 
 
@@ -231,6 +232,5 @@ def test_data_without_questions_is_told(documents, tmp_path, stage):
 
 
 def test_help_shows_how_it_is_used_alone(stage):
-    printed = stage("answer", "--help")[1]
-    assert "dev-v1.1.json" in printed and "longest_answer" in printed
-    assert "--questions" in stage("answer", "--questions", "x", "--help")[1]
+    printed = stage("commands.answer", "--help")[1]
+    assert "dev-v1.1.json" in printed and "longest_answer" in printed and "--questions" in printed

@@ -74,15 +74,14 @@ def plain(words):
     return re.sub(r" ([.,?!])", r"\1", words)
 
 
-@pytest.mark.parametrize("form", ["--text {}", "--text={}"])
-def test_a_file_is_translated_line_by_line(form, said, trials, tmp_path, stage):
+def test_a_file_is_translated_line_by_line(said, trials, tmp_path, stage):
     """In its order and written as plain text, whatever the lengths of its lines; one without words stays empty."""
     raw = (said.parent / "test.de").read_text().splitlines()
     raw.insert(7, "")
     (tmp_path / "letter.de").write_text("\r\n".join(raw))  # as Windows ends lines; the last has no end
-    given = [word.format(tmp_path / "letter.de") for word in form.split()]
-    arguments = ("--data", said, "--checkpoints", trials[0], "--out", tmp_path / "letter.en", "--device", "cpu")
-    assert stage("translate", *given, *arguments, "--recipe", canonical(SEARCH))[0] == 0
+    arguments = ("--text", tmp_path / "letter.de", "--data", said, "--checkpoint", trials[0], "--device", "cpu")
+    asked = ("--out", tmp_path / "letter.en", "--recipe", canonical(SEARCH))
+    assert stage("commands.translate", *arguments, *asked)[0] == 0
     expected = [plain(words) for words in one_at_a_time(said, trials[0])]
     expected.insert(7, "")
     assert (tmp_path / "letter.en").read_text() == "".join(f"{line}\n" for line in expected)
@@ -91,8 +90,8 @@ def test_a_file_is_translated_line_by_line(form, said, trials, tmp_path, stage):
 
 def test_an_empty_file_has_no_translation(said, trials, tmp_path, stage):
     (tmp_path / "empty").touch()
-    arguments = ("--text", tmp_path / "empty", "--data", said, "--checkpoints", trials[0], "--out", tmp_path / "out")
-    assert stage("translate", *arguments)[0] == 0
+    arguments = ("--text", tmp_path / "empty", "--data", said, "--checkpoint", trials[0], "--out", tmp_path / "out")
+    assert stage("commands.translate", *arguments)[0] == 0
     assert (tmp_path / "out").read_text() == ""
 
 
@@ -107,8 +106,8 @@ def test_a_checkpoint_that_does_not_say_its_model_is_translated_with(said, trial
     recipes = [SEARCH, {**SEARCH, "model": TRANSLATION["model"]}]
     outs = [tmp_path / "described", tmp_path / "bare"]
     for trial, recipe, out in zip((trials[0], bare(trials, tmp_path)), recipes, outs, strict=True):
-        arguments = ("--text", tmp_path / "letter.de", "--data", said, "--checkpoints", trial, "--out", out)
-        assert stage("translate", *arguments, "--recipe", canonical(recipe))[0] == 0
+        arguments = ("--text", tmp_path / "letter.de", "--data", said, "--checkpoint", trial, "--out", out)
+        assert stage("commands.translate", *arguments, "--recipe", canonical(recipe))[0] == 0
     assert outs[0].read_text() == outs[1].read_text() != "\n"
 
 
@@ -118,8 +117,8 @@ MISTAKES = {
     "no beams": ({"recipe": '{"beam": 0, "length_penalty": 1.0}'}, "the number of beams is 0"),
     "no penalty": ({"recipe": '{"beam": 5}'}, "the JSON lacks length_penalty"),
     "documents": ({"data": "documents"}, "is no parallel text; name the one that the checkpoint was trained on"),
-    "no model": ({"checkpoints": "bare"}, "does not say of which model it is"),
-    "no checkpoint": ({"checkpoints": "letter.de"}, r"the checkpoint .*letter\.de is cut short or not a safetensors"),
+    "no model": ({"checkpoint": "bare"}, "does not say of which model it is"),
+    "no checkpoint": ({"checkpoint": "letter.de"}, r"the checkpoint .*letter\.de is cut short or not a safetensors"),
     "another dictionary": ({"data": "other"}, r"checkpoint of another model: tensor 'target_embedding.weight' is \("),
 }
 
@@ -131,9 +130,9 @@ def test_a_mistake_is_told_in_a_sentence(own, sentence, said, documents, trials,
         (tmp_path / "letter.de").write_bytes(text)
     places = {"documents": documents, "other": other_text, "letter.de": tmp_path / "letter.de"}
     places |= {"bare": bare(trials, tmp_path)}
-    given = {"data": said, "checkpoints": trials[0], "recipe": canonical(SEARCH)}
+    given = {"data": said, "checkpoint": trials[0], "recipe": canonical(SEARCH)}
     given |= {key: places.get(value, value) for key, value in own.items()}
     out = tmp_path / "letter.en"
     arguments = (word for key, value in given.items() for word in (f"--{key}", value))
-    told, _ = stage("translate", "--text", tmp_path / "letter.de", *arguments, "--out", out, "--device", "cpu")
+    told, _ = stage("commands.translate", "--text", tmp_path / "letter.de", *arguments, "--out", out, "--device", "cpu")
     assert isinstance(told, str) and re.search(sentence, told) and not out.exists()
