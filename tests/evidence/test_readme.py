@@ -16,17 +16,19 @@ from workflow_scripts.publishing import claims
 from workflow_scripts.stages.judge import judged
 
 ROOT = Path(__file__).parents[2]
-PICTURES = sorted((ROOT / "docs" / "images").glob("*.png"))
+PICTURES = sorted((ROOT / "docs" / "images").glob("*/*.png"))  # by scale
 
 
 @pytest.fixture
-def plan(monkeypatch):
+def archived(monkeypatch):
+    """The plan that draws from a scale's archive."""
     monkeypatch.chdir(ROOT)
-    return make_plan(read_config(ROOT, {"scale": "reduced", "source": "archive"}), ROOT)
+    return lambda scale: make_plan(read_config(ROOT, {"scale": scale, "source": "archive"}), ROOT)
 
 
-def test_the_counts_of_verdicts_are_those_of_the_archive(plan, tmp_path):
+def test_the_counts_of_verdicts_are_those_of_the_archive(archived, tmp_path):
     """Where this fails, `python -m workflow_scripts.commands.verdicts --counts` prints what the README should have."""
+    plan = archived("reduced")
     write_table(tmp_path / "verdicts.parquet", judged(plan, Sources()), "verdicts")
     counted = verdicts.counts(claims.read(plan, tmp_path / "verdicts.parquet"))
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -36,13 +38,13 @@ def test_the_counts_of_verdicts_are_those_of_the_archive(plan, tmp_path):
 
 def test_it_shows_each_of_its_pictures():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert PICTURES and all(f"](docs/images/{picture.name})" in readme for picture in PICTURES)
+    assert PICTURES and all(f"]({picture.relative_to(ROOT)})" in readme for picture in PICTURES)
 
 
-@pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.stem)
-def test_its_pictures_are_those_that_the_archive_gives(plan, tmp_path, picture):
+@pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: f"{picture.parent.name}/{picture.stem}")
+def test_its_pictures_are_those_that_the_archive_gives(archived, tmp_path, picture):
     """But for the edges of letters, which are another version's of matplotlib."""
-    spec = plan.artifacts[picture.stem].spec
+    spec = archived(picture.parent.name).artifacts[picture.stem].spec
     drawn, values = figure.draw(spec, Sources(names=spec["names"], runs=spec["runs"]))
     figure.save(drawn, values, spec["number"], {}, tmp_path)
     shown, ours = (np.asarray(Image.open(path).convert("L")) for path in (picture, tmp_path / "figure.png"))
