@@ -42,8 +42,9 @@ def _folder(plan: Plan, artifact: Artifact) -> Path:
 
 
 def _place(plan: Plan, drawn: Sequence[Artifact]) -> Path:
-    """The site where there is one, the only artifact, or the folder of all."""
+    """The site where one shows them as they are, the only artifact, or the folder of all."""
     site = plan.paths.site(plan.scale.name) / "index.html"
-    if site.exists():
+    times = [_folder(plan, artifact).joinpath("notebook.html").stat().st_mtime for artifact in drawn]
+    if site.exists() and site.stat().st_mtime >= max(times, default=0):
         return site
     return _folder(plan, drawn[0]) if len(drawn) == 1 else site.parent.parent
