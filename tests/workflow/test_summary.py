@@ -41,8 +41,8 @@ def test_it_says_what_is_drawn_and_what_diverged_or_is_missing(plan):
     assert summary(plan, figures).splitlines() == [
         "Drawn: 1 of 2 figures and tables, at scale demo.",
         "Not drawn: gotmare2019_figure_4.",
-        "Runs that are missing: gotmare2019/resnet18_freeze, gotmare2019/resnet18_warmup, gotmare2019/resnet32_freeze, "
-        "gotmare2019/resnet32_warmup, gotmare2019/large_batch, gotmare2019/large_batch_freeze and 1 more.",
+        "Runs that are missing: gotmare2019/resnet18_warmup, gotmare2019/resnet18_freeze, gotmare2019/resnet32_warmup, "
+        "gotmare2019/resnet32_freeze, gotmare2019/large_batch, gotmare2019/large_batch_warmup and 1 more.",
         "Runs that diverged: gotmare2019/resnet32.",
         f"Look at {folder}.",
     ]
