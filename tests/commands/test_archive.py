@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 
 from tests.shared.declarations import Declarations
+from tests.shared.stages import call_stage
 from workflow_scripts.base.errors import InputError
 from workflow_scripts.bookkeeping import archive
+from workflow_scripts.commands import archive as command
 from workflow_scripts.evidence import provenance
 from workflow_scripts.evidence.sources import NOT_RUN, Sources
 from workflow_scripts.evidence.tables import read_facts, write_table
@@ -186,6 +188,36 @@ def test_a_checkpoint_that_trainings_begin_with_need_not_be_named_again(declared
     (folder / "checkpoints" / "bert_base" / "config.json").unlink()
     with pytest.raises(InputError, match=r"config.json is missing"):
         archive.verify(folder)
+
+
+def test_the_command_adds_checks_and_prunes(declared, tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "ROOT", declared.root)
+    monkeypatch.chdir(tmp_path)
+
+    def told(*arguments):
+        status, printed = call_stage("commands.archive", *arguments, "--config", "scale=demo", "papers=[gotmare2019]")
+        return printed.strip() or status
+
+    file = table(declared.plan(), tmp_path / "results", "mode_G")
+    assert told().splitlines() == [
+        "error: Nothing was added to archive/demo:",
+        "  - nobody has said what is known to differ of digits from its publisher's: "
+        '--gaps digits="none known", or what it is',
+    ]
+    assert told("--gaps", "digits") == ("error: --gaps 'digits' is not DATA=TEXT, such as cifar10=\"none known\"")
+    asked = len(archive.wanted(declared.plan()))
+    assert told("--gaps", "digits=none known").splitlines() == [
+        "archive/demo: 1 tables added, 0 as they were",
+        f"{asked - 1} tables that the declarations ask for are not there yet: they are not run",
+        "0.0 MB in all",
+    ]
+    table(declared.plan(), tmp_path / "results", "mode_G", 51.0)
+    assert f"{file} stays, though the results have other numbers; --replace takes them" in told()
+    assert told("--check") == "archive/demo: 1 tables, each as it was archived"
+    declared.replace("runs", "seed: 1", "seed: 99")
+    assert f"{file} is asked for by no declaration; --prune removes it" in told()
+    assert told("--prune") == "archive/demo: removed 1 tables that no declaration asks for"
+    assert told("--check") == "archive/demo: 0 tables, each as it was archived"
 
 
 @pytest.mark.parametrize("folder", SHIPPED)
