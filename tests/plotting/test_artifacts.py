@@ -374,6 +374,17 @@ def test_legends_cover_no_panel_and_are_shared_where_panels_share_them(tmp_path)
         assert not any(overlap(legend.get_window_extent(), ax.get_window_extent()) for ax in axes)
 
 
+@pytest.mark.parametrize("words", [5, 12])
+def test_a_long_label_leaves_panels_their_width_and_stays_in_the_figure(words, tmp_path):
+    write_metrics(tmp_path, "a")
+    plain, other = curve_panel(line("one", "a")), curve_panel(line(" ".join(["a long label"] * words), "a"))
+    made, axes, _ = drawn(tmp_path, plain, other, layout={"columns": 2})
+    widths = [ax.get_window_extent().width for ax in axes]
+    assert widths[1] == pytest.approx(widths[0], rel=0.02)
+    legend = axes[1].get_legend().get_window_extent()
+    assert legend.x1 <= made.bbox.x1 and legend.y0 >= made.bbox.y0
+
+
 def test_layout_and_sizes(tmp_path):
     panel = EVERY_KIND["embedding"]
     made, axes, _ = drawn(tmp_path, *[panel] * 5, mark="", layout={"columns": 3, "panel_size": [2, 1.5]})
