@@ -52,8 +52,11 @@ def read_report(report, screenshots=None):
 
 def _opened(browser, report, *entries):
     """Load the report and open one entry of its menu after the other; what the menu has then."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
     browser.get(report.resolve().as_uri())
-    for entry in entries:
+    for entry in entries:  # which a busy machine shows a moment after the click before
+        WebDriverWait(browser, PATIENCE).until(lambda _, entry=entry: entry in _menu(browser))
         browser.find_elements("css selector", "nav ul a")[_menu(browser).index(entry)].click()
     return _menu(browser)
 
